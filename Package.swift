@@ -1,0 +1,48 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// The layers, bottom up; an arrow never points up (docs/ARCHITECTURE.md).
+let package = Package(
+  name: "fatezero",
+  products: [
+    .executable(name: "fatezero", targets: ["FateZeroCommand"])
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+  ],
+  targets: [
+    // C: libraries of the system, and the vector loops.
+    .systemLibrary(name: "CDNNL", path: "CShims/CDNNL", providers: [.apt(["libdnnl-dev"])]),
+    .systemLibrary(
+      name: "COpenBLAS", path: "CShims/COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(
+      name: "CLibAV", path: "CShims/CLibAV", pkgConfig: "libavfilter libavformat libavcodec libswscale libavutil",
+      providers: [.apt(["libavfilter-dev", "libavformat-dev", "libavcodec-dev", "libswscale-dev", "libavutil-dev"])]),
+    .target(name: "CKernels", path: "CShims/CKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
+
+    // Arithmetic: the only layer with pointers.
+    .target(name: "Tensors", dependencies: ["CDNNL", "COpenBLAS", "CKernels"]),
+    // Model.
+    .target(name: "StableDiffusion", dependencies: ["Tensors"]),
+    // Method.
+    .target(name: "FateZero", dependencies: ["StableDiffusion", "Tensors"]),
+    // Media, for the command line only.
+    .target(name: "MediaIO", dependencies: ["CLibAV"]),
+    // Front ends.
+    .executableTarget(
+      name: "FateZeroCommand",
+      dependencies: [
+        "FateZero", "MediaIO", "StableDiffusion", "Yams",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/fatezero"),
+
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion", "Tensors"]),
+    .testTarget(name: "FateZeroTests", dependencies: ["FateZero", "StableDiffusion", "Tensors"]),
+    .testTarget(name: "MediaIOTests", dependencies: ["MediaIO"]),
+    .testTarget(name: "CommandTests", dependencies: ["FateZeroCommand", "FateZero", "MediaIO"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

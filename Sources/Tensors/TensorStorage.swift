@@ -1,0 +1,43 @@
+import Glibc
+
+/// The bytes behind one or more tensors: memory of our own, 64-byte aligned, or a mapped file.
+final class TensorStorage: @unchecked Sendable {
+  let base: UnsafeMutableRawPointer
+  let byteCount: Int
+  private let owner: Owner
+
+  private enum Owner {
+    case heap
+    case pool(MemoryPool)
+    case file(MappedFile)
+  }
+
+  /// Memory from the heap, not cleared. Throws where the system has none left.
+  init(byteCount: Int) throws {
+    base = try MemoryPool.allocate(byteCount)
+    self.byteCount = byteCount
+    owner = .heap
+  }
+
+  /// Memory from a pool, given back to it at the end.
+  init(byteCount: Int, pool: MemoryPool) throws {
+    base = try pool.take(byteCount)
+    self.byteCount = byteCount
+    owner = .pool(pool)
+  }
+
+  /// A view of a file. Never written to: tensors are values.
+  init(mapping file: MappedFile) {
+    base = UnsafeMutableRawPointer(mutating: file.base)
+    byteCount = file.byteCount
+    owner = .file(file)
+  }
+
+  deinit {
+    switch owner {
+    case .heap: free(base)
+    case .pool(let pool): pool.give(base, byteCount: byteCount)
+    case .file: break
+    }
+  }
+}
