@@ -1,0 +1,240 @@
+import Tensors
+
+/// The denoising network of Stable Diffusion 1.x and 2.x, over clips: diffusers' UNet2DConditionModel, whose residual
+/// blocks normalise over all frames of a clip and whose self-attention may read other frames, as FateZero's does. A
+/// checkpoint with temporal layers (Tune-A-Video) brings convolutions and attention along the frames.
+public final class UNet: Sendable {
+  private struct Block: Sendable {
+    let name: String
+    let resnets: [ResnetBlock]
+    /// One for each resnet, or none.
+    let transformers: [SpatialTransformer]
+    /// Down- or upsampling convolution at the block's end.
+    let resampler: PseudoConvolution?
+  }
+
+  public let configuration: UNetConfiguration
+  private let convIn: PseudoConvolution, convOut: PseudoConvolution
+  private let timeLinear1: Linear, timeLinear2: Linear
+  private let downBlocks: [Block], upBlocks: [Block]
+  private let middle: (first: ResnetBlock, transformer: SpatialTransformer, second: ResnetBlock)
+  private let normOut: Normalization
+
+  /// Takes the weights of a UNet from `parameters`; what is missing is recorded there.
+  public init(_ configuration: UNetConfiguration, _ parameters: Parameters) throws {
+    self.configuration = configuration
+    let widths = configuration.blockOutChannels
+    let groups = configuration.normGroups
+    let epsilon = configuration.normEpsilon
+    let timeChannels = widths[0] * 4
+    var textIndex = 0
+
+    func resnet(_ scope: Parameters, _ inputs: Int, _ outputs: Int) throws -> ResnetBlock {
+      try ResnetBlock(
+        scope, inputs: inputs, outputs: outputs, timeChannels: timeChannels, groups: groups, epsilon: epsilon)
+    }
+    func transformer(
+      _ scope: Parameters, _ place: AttentionSite.Place, block: Int, index: Int, level: Int
+    ) throws -> SpatialTransformer {
+      try SpatialTransformer(
+        scope.scope("attentions.\(index)"), place: place, block: block, index: index, channels: widths[level],
+        textChannels: configuration.crossAttentionDimensions, heads: configuration.heads[level],
+        depth: configuration.transformerDepth[level], groups: groups, textIndex: &textIndex)
+    }
+
+    convIn = try PseudoConvolution(parameters, "conv_in", inputs: configuration.inChannels, outputs: widths[0])
+    timeLinear1 = try parameters.linear("time_embedding.linear_1", inputs: widths[0], outputs: timeChannels)
+    timeLinear2 = try parameters.linear("time_embedding.linear_2", inputs: timeChannels, outputs: timeChannels)
+
+    // Channels of the skip connections, in the order in which the way down leaves them.
+    var skips = [widths[0]]
+    var down: [Block] = []
+    var channels = widths[0]
+    for level in widths.indices {
+      let scope = parameters.scope("down_blocks.\(level)")
+      var resnets: [ResnetBlock] = []
+      var transformers: [SpatialTransformer] = []
+      for layer in 0..<configuration.layersPerBlock[level] {
+        resnets.append(try resnet(scope.scope("resnets.\(layer)"), channels, widths[level]))
+        channels = widths[level]
+        skips.append(channels)
+        if configuration.downBlockHasAttention[level] {
+          transformers.append(try transformer(scope, .down, block: level, index: layer, level: level))
+        }
+      }
+      var downsampler: PseudoConvolution?
+      if level < widths.count - 1 {
+        downsampler = try PseudoConvolution(
+          scope, "downsamplers.0.conv", inputs: channels, outputs: channels, stride: 2,
+          padding: Padding(configuration.downsamplePadding))
+        skips.append(channels)
+      }
+      down.append(
+        Block(name: "down_blocks.\(level)", resnets: resnets, transformers: transformers, resampler: downsampler))
+    }
+    downBlocks = down
+
+    let top = widths.count - 1
+    let middleScope = parameters.scope("mid_block")
+    middle = (
+      try resnet(middleScope.scope("resnets.0"), channels, channels),
+      try transformer(middleScope, .middle, block: 0, index: 0, level: top),
+      try resnet(middleScope.scope("resnets.1"), channels, channels)
+    )
+
+    var up: [Block] = []
+    for block in widths.indices {
+      let level = top - block
+      let scope = parameters.scope("up_blocks.\(block)")
+      var resnets: [ResnetBlock] = []
+      var transformers: [SpatialTransformer] = []
+      for layer in 0...configuration.layersPerBlock[level] {
+        resnets.append(
+          try resnet(scope.scope("resnets.\(layer)"), channels + (skips.popLast() ?? 0), widths[level]))
+        channels = widths[level]
+        if configuration.upBlockHasAttention[block] {
+          transformers.append(try transformer(scope, .up, block: block, index: layer, level: level))
+        }
+      }
+      let upsampler = level == 0
+        ? nil : try PseudoConvolution(scope, "upsamplers.0.conv", inputs: channels, outputs: channels)
+      up.append(
+        Block(name: "up_blocks.\(block)", resnets: resnets, transformers: transformers, resampler: upsampler))
+    }
+    upBlocks = up
+
+    normOut = try parameters.normalization("conv_norm_out", channels: widths[0])
+    convOut = try PseudoConvolution(parameters, "conv_out", inputs: widths[0], outputs: configuration.outChannels)
+  }
+
+  /// Whether the checkpoint brings attention along the frames.
+  public var hasTemporalAttention: Bool { transformers.contains { $0.blocks.contains(where: \.hasTemporalAttention) } }
+
+  private var transformers: [SpatialTransformer] {
+    downBlocks.flatMap(\.transformers) + [middle.transformer] + upBlocks.flatMap(\.transformers)
+  }
+
+  /// All attention layers in the order in which a pass meets them, for latents of the given sides.
+  public func sites(rows: Int, columns: Int) -> [AttentionSite] {
+    var sides = [(rows, columns)]
+    for _ in downBlocks.dropFirst() {
+      // A stride of 2 with padding p on both sides and a kernel of 3.
+      let padding = configuration.downsamplePadding
+      let (rows, columns) = sides[sides.count - 1]
+      sides.append(((rows + 2 * padding - 3) / 2 + 1, (columns + 2 * padding - 3) / 2 + 1))
+    }
+    let top = sides.count - 1
+    func sites(_ transformers: [SpatialTransformer], _ level: Int) -> [AttentionSite] {
+      transformers.flatMap { $0.sites(rows: sides[level].0, columns: sides[level].1) }
+    }
+    var all: [AttentionSite] = []
+    for (level, block) in downBlocks.enumerated() { all += sites(block.transformers, level) }
+    all += sites([middle.transformer], top)
+    for (index, block) in upBlocks.enumerated() { all += sites(block.transformers, top - index) }
+    return all
+  }
+
+  /// Projects the text to the keys and values of every cross-attention layer.
+  /// - Parameter text: (batches, tokens, cross-attention dimensions).
+  public func condition(on text: Tensor, device: Device) throws -> TextConditioning {
+    let layers = transformers.flatMap(\.blocks).map(\.crossAttention)
+    return TextConditioning(
+      batches: text.shape[0],
+      keys: try layers.map { try $0.key(text, device: device) },
+      values: try layers.map { try $0.value(text, device: device) })
+  }
+
+  /// One pass: predicts noise (or velocity) for a clip.
+  ///
+  /// - Parameters:
+  ///   - latents: (batches*f, h, w, in channels); with guidance the unconditional frames first.
+  ///   - timestep: Shared by all frames.
+  ///   - coupling: For each of the f frames, the frames that its self-attention reads, in order.
+  ///   - couplingMinWidth: Layers with fewer channels read their own frame only.
+  ///   - inspect: Is handed every layer's name and output, to look into a pass.
+  /// - Returns: (batches*f, h, w, out channels).
+  public func callAsFunction(
+    _ latents: Tensor, timestep: Int, text: TextConditioning, coupling: [[Int]], couplingMinWidth: Int = 0,
+    processor: any AttentionProcessor = PlainAttention(), device: Device,
+    inspect: ((String, Tensor) throws -> Void)? = nil
+  ) throws -> Tensor {
+    let batches = text.batches
+    let frames = latents.shape[0] / batches
+    guard latents.shape.count == 4, latents.shape[0] == batches * frames, coupling.count == frames,
+      latents.shape[3] == configuration.inChannels
+    else {
+      throw TensorError("latents \(latents.shape) do not fit \(batches) runs of \(coupling.count) frames")
+    }
+    let embedding = try timeLinear2(
+      try timeLinear1(try timeEmbedding(timestep), device: device, activation: .silu), device: device)
+    let pass = UNetPass(
+      device: device, frames: frames, batches: batches, time: try device.activate(embedding, .silu), text: text,
+      coupledFrames: (0..<batches).flatMap { batch in coupling.map { $0.map { $0 + batch * frames } } },
+      ownFrames: (0..<batches * frames).map { [$0] },
+      couplingMinWidth: couplingMinWidth, processor: processor, inspect: inspect)
+
+    var hidden = try convIn(latents, frames: frames, device: device)
+    try inspect?("conv_in", hidden)
+    var skips = [hidden]
+    for block in downBlocks {
+      for index in block.resnets.indices {
+        hidden = try run(block, index, hidden, pass)
+        skips.append(hidden)
+      }
+      if let downsampler = block.resampler {
+        hidden = try downsampler(hidden, frames: frames, device: device)
+        try inspect?("\(block.name).downsamplers.0", hidden)
+        skips.append(hidden)
+      }
+    }
+
+    hidden = try middle.first(hidden, frames: frames, time: pass.time, device: device)
+    try inspect?("mid_block.resnets.0", hidden)
+    hidden = try middle.transformer(hidden, pass: pass)
+    try inspect?("mid_block.attentions.0", hidden)
+    hidden = try middle.second(hidden, frames: frames, time: pass.time, device: device)
+    try inspect?("mid_block", hidden)
+
+    for block in upBlocks {
+      for index in block.resnets.indices {
+        hidden = try device.concatenateChannels(hidden, skips.removeLast())
+        hidden = try run(block, index, hidden, pass)
+      }
+      if let upsampler = block.resampler, let skip = skips.last {
+        // To the size of the skip connection, so that sides which do not halve evenly work too.
+        hidden = try device.upsampleNearest(hidden, rows: skip.shape[1], columns: skip.shape[2])
+        hidden = try upsampler(hidden, frames: frames, device: device)
+        try inspect?("\(block.name).upsamplers.0", hidden)
+      }
+    }
+
+    hidden = try normOut.group(
+      hidden, groups: configuration.normGroups, frames: frames, epsilon: configuration.normEpsilon,
+      activation: .silu, device: device)
+    try inspect?("conv_norm_out", hidden)
+    hidden = try convOut(hidden, frames: frames, device: device)
+    try inspect?("conv_out", hidden)
+    return hidden
+  }
+
+  private func run(_ block: Block, _ index: Int, _ x: Tensor, _ pass: UNetPass) throws -> Tensor {
+    var hidden = try block.resnets[index](x, frames: pass.frames, time: pass.time, device: pass.device)
+    try pass.inspect?("\(block.name).resnets.\(index)", hidden)
+    if !block.transformers.isEmpty {
+      hidden = try block.transformers[index](hidden, pass: pass)
+      try pass.inspect?("\(block.name).attentions.\(index)", hidden)
+    }
+    return hidden
+  }
+
+  /// Sinusoidal embedding of the timestep, (1, first width): freq_j = exp(-ln(10000) j / (half - shift)).
+  func timeEmbedding(_ timestep: Int) throws -> Tensor {
+    let half = configuration.blockOutChannels[0] / 2
+    let angles = (0..<half).map { index -> Float in
+      let exponent = -logarithm(10000) * Float(index) / (Float(half) - configuration.frequencyShift)
+      return Float(timestep) * exponential(exponent)
+    }
+    let (sines, cosines) = (angles.map(sine), angles.map(cosine))
+    return try Tensor(configuration.flipSinToCos ? cosines + sines : sines + cosines, shape: [1, half * 2])
+  }
+}
