@@ -1,0 +1,21 @@
+import Tensors
+
+/// Named tensors as a checkpoint stores them, whatever the format: one file, or several that an index ties together.
+///
+/// Opening validates the directory of the file (names, shapes, places); the numbers stay on disk, memory-mapped, until an
+/// operator reads them.
+public protocol WeightFile: Sendable {
+  /// The file, or the index of a sharded one, for messages.
+  var path: String { get }
+  /// The names of all tensors, sorted.
+  var names: [String] { get }
+  func shape(of name: String) -> [Int]?
+  /// How the numbers of a tensor are stored; nil for one that does not exist or does not hold floating-point numbers
+  /// (`position_ids` and such): those have a name, a shape and a type name, and cannot be read.
+  func elementType(of name: String) -> ElementType?
+  /// The format's own word for the type, e.g. "F16" or "I64".
+  func typeName(of name: String) -> String?
+  /// A view of the mapped file.
+  /// - Throws: `ModelError` where there is no such tensor, or it does not hold floating-point numbers.
+  func tensor(_ name: String) throws -> Tensor
+}
