@@ -9,8 +9,8 @@ public struct AttentionSite: Hashable, Sendable, CustomStringConvertible {
   public var place: Place
   /// Index of the block within its place.
   public var block: Int
-  /// Index of the transformer within its block, and of the layer within the transformer.
-  public var transformer: Int, layer: Int
+  /// Index of the transformer within its block.
+  public var transformer: Int
   public var kind: Kind
   /// Sides of the token grid.
   public var rows: Int, columns: Int
@@ -22,7 +22,7 @@ public struct AttentionSite: Hashable, Sendable, CustomStringConvertible {
   /// The layer's name in the checkpoint.
   public var description: String {
     let block = place == .middle ? place.rawValue : "\(place.rawValue).\(self.block)"
-    return "\(block).attentions.\(transformer).transformer_blocks.\(layer).\(kind.rawValue)"
+    return "\(block).attentions.\(transformer).transformer_blocks.0.\(kind.rawValue)"
   }
 }
 

@@ -49,7 +49,7 @@ public final class AutoencoderKL: Sendable {
     }
 
     let encoder = parameters.scope("encoder")
-    encoderIn = try encoder.convolution("conv_in", inputs: configuration.inChannels, outputs: widths[0])
+    encoderIn = try encoder.convolution("conv_in", inputs: 3, outputs: widths[0])
     var channels = widths[0]
     var blocks: [Block] = []
     for level in widths.indices {
@@ -93,7 +93,7 @@ public final class AutoencoderKL: Sendable {
     }
     decoderBlocks = blocks
     decoderNorm = try decoder.normalization("conv_norm_out", channels: channels)
-    decoderOut = try decoder.convolution("conv_out", inputs: channels, outputs: configuration.outChannels)
+    decoderOut = try decoder.convolution("conv_out", inputs: channels, outputs: 3)
   }
 
   /// Pixels of a frame's side for one latent.

@@ -19,7 +19,7 @@ public final class CLIPTextEncoder: Sendable {
     tokenTable = try parameters.table(
       "embeddings.token_embedding.weight", rows: configuration.vocabularySize, columns: width)
     positionTable = try parameters.table(
-      "embeddings.position_embedding.weight", rows: configuration.maxPositions, columns: width)
+      "embeddings.position_embedding.weight", rows: configuration.maximumPositions, columns: width)
     layers = try (0..<configuration.layers).map { index in
       let scope = parameters.scope("encoder.layers.\(index)")
       return Layer(
@@ -38,8 +38,8 @@ public final class CLIPTextEncoder: Sendable {
   /// Padded token ids -> the last hidden states after the final normalisation, (1, tokens, width). No padding mask: the
   /// causal mask only, as Stable Diffusion was trained.
   public func callAsFunction(_ tokens: [Int], device: Device) throws -> Tensor {
-    guard !tokens.isEmpty, tokens.count <= configuration.maxPositions else {
-      throw TensorError("\(tokens.count) tokens: the text encoder takes 1 to \(configuration.maxPositions)")
+    guard !tokens.isEmpty, tokens.count <= configuration.maximumPositions else {
+      throw TensorError("\(tokens.count) tokens: the text encoder takes 1 to \(configuration.maximumPositions)")
     }
     guard let highest = tokens.max(), highest < configuration.vocabularySize, tokens.allSatisfy({ $0 >= 0 }) else {
       throw TensorError(
@@ -47,22 +47,22 @@ public final class CLIPTextEncoder: Sendable {
           + "tokenizer/ and text_encoder/ are of two models")
     }
     let width = configuration.hiddenSize
-    let scale = 1 / (Float(width) / Float(configuration.heads)).squareRoot()
+    let scale = 1 / (Float(width) / Float(configuration.attentionHeads)).squareRoot()
     var hidden = try device.add(
       try device.gather(tokenTable, rows: tokens), try device.gather(positionTable, rows: Array(tokens.indices))
     ).reshaped([1, tokens.count, width])
     for layer in layers {
-      var normalized = try layer.norm1.layer(hidden, epsilon: configuration.normEpsilon, device: device)
+      var normalized = try layer.norm1.layer(hidden, epsilon: configuration.layerNormEpsilon, device: device)
       let attended = try device.attention(
         AttentionOperands(
           queries: try layer.query(normalized, device: device), keys: try layer.key(normalized, device: device),
           keyFrames: [[0]]),
-        values: try layer.value(normalized, device: device), heads: configuration.heads, scale: scale, causal: true)
+        values: try layer.value(normalized, device: device), heads: configuration.attentionHeads, scale: scale, causal: true)
       hidden = try layer.output(attended, device: device, adding: hidden)
-      normalized = try layer.norm2.layer(hidden, epsilon: configuration.normEpsilon, device: device)
+      normalized = try layer.norm2.layer(hidden, epsilon: configuration.layerNormEpsilon, device: device)
       let expanded = try layer.expand(normalized, device: device, activation: configuration.activation)
       hidden = try layer.contract(expanded, device: device, adding: hidden)
     }
-    return try finalNorm.layer(hidden, epsilon: configuration.normEpsilon, device: device)
+    return try finalNorm.layer(hidden, epsilon: configuration.layerNormEpsilon, device: device)
   }
 }

@@ -14,7 +14,7 @@ public struct DDIMScheduler: Sendable {
 
   /// - Throws: `ModelError` where the schedule cannot be cut into that many steps.
   public init(_ configuration: SchedulerConfiguration, steps: Int) throws {
-    let training = configuration.trainTimesteps
+    let training = configuration.trainingSteps
     guard (1...training).contains(steps) else {
       throw ModelError(
         .unsupported, "steps is \(steps), but the model's schedule allows 1 to \(training)")
@@ -30,7 +30,7 @@ public struct DDIMScheduler: Sendable {
         "\(steps) steps begin at timestep \(timesteps[0]), past the schedule's last (\(training - 1)): use fewer steps")
     }
     var product: Float = 1
-    cumulativeAlphas = configuration.betas.map { beta in
+    cumulativeAlphas = DDIMScheduler.betas(configuration).map { beta in
       product *= 1 - beta
       return product
     }
@@ -39,7 +39,7 @@ public struct DDIMScheduler: Sendable {
   /// The share of signal at a timestep; before the first one, the final level of the configuration.
   public func cumulativeAlpha(_ timestep: Int) -> Float {
     if timestep >= 0 { return cumulativeAlphas[timestep] }
-    return configuration.setAlphaToOne ? 1 : cumulativeAlphas[0]
+    return configuration.setsAlphaToOne ? 1 : cumulativeAlphas[0]
   }
 
   /// The timestep at inversion step k = 0 ..< N: that of the level which is reached, so that inversion step k and edit
@@ -78,5 +78,30 @@ public struct DDIMScheduler: Sendable {
     let ratio = (to / from).squareRoot()
     return try device.combine(
       ratio, latents, (1 - to).squareRoot() - ratio * (1 - from).squareRoot(), noise)
+  }
+
+  /// The noise added at each training timestep, in float32 as PyTorch computes it.
+  private static func betas(_ configuration: SchedulerConfiguration) -> [Float] {
+    let count = configuration.trainingSteps
+    func evenly(_ start: Float, _ end: Float) -> [Float] {
+      // Counted from the nearer end, as torch.linspace does.
+      let step = count > 1 ? (end - start) / Float(count - 1) : 0
+      return (0..<count).map { $0 < count / 2 ? start + step * Float($0) : end - step * Float(count - 1 - $0) }
+    }
+    switch configuration.betaSchedule {
+    case .linear(let start, let end): return evenly(Float(start), Float(end))
+    case .scaledLinear(let start, let end):
+      return evenly(Float(start.squareRoot()), Float(end.squareRoot())).map { $0 * $0 }
+    case .squaredCosine:
+      func signal(_ time: Double) -> Double {
+        let level = cosine((time + 0.008) / 1.008 * .pi / 2)
+        return level * level
+      }
+      return (0..<count).map { index in
+        let (now, next) = (Double(index) / Double(count), Double(index + 1) / Double(count))
+        return Float(min(1 - signal(next) / signal(now), 0.999))
+      }
+    case .trained(let betas): return betas.map { Float($0) }
+    }
   }
 }

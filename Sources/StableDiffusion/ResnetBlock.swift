@@ -50,13 +50,22 @@ extension Normalization {
   func group(
     _ x: Tensor, groups: Int, frames: Int, epsilon: Float, activation: Activation = .none, device: Device
   ) throws -> Tensor {
-    try device.groupNorm(
-      x, groups: groups, framesPerStatistic: frames, weight: try loadedWeight, bias: try loadedBias,
-      epsilon: epsilon, activation: activation)
+    let (weight, bias) = try loaded
+    return try device.groupNorm(
+      x, groups: groups, framesPerStatistic: frames, weight: weight, bias: bias, epsilon: epsilon,
+      activation: activation)
   }
 
   /// Layer normalisation over the channels.
   func layer(_ x: Tensor, epsilon: Float, device: Device) throws -> Tensor {
-    try device.layerNorm(x, weight: try loadedWeight, bias: try loadedBias, epsilon: epsilon)
+    let (weight, bias) = try loaded
+    return try device.layerNorm(x, weight: weight, bias: bias, epsilon: epsilon)
+  }
+
+  private var loaded: (Tensor, Tensor) {
+    get throws {
+      guard let weight, let bias else { throw ModelError(.badData, "the weights of a normalisation are not loaded") }
+      return (weight, bias)
+    }
   }
 }

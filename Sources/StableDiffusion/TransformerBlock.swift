@@ -141,61 +141,50 @@ struct TransformerBlock: Sendable {
   }
 }
 
-/// A stack of transformer blocks between two projections, added to its input.
+/// A transformer block between two projections, added to its input.
 struct SpatialTransformer: Sendable {
   private let norm: Normalization
   private let projectIn: Linear, projectOut: Linear
-  let blocks: [TransformerBlock]
-  let place: AttentionSite.Place, block: Int, index: Int
-  private let channels: Int, heads: Int, groups: Int
+  let block: TransformerBlock
+  private let site: AttentionSite
+  private let groups: Int
   private let epsilon: Float = 1e-6
 
-  /// - Parameter textIndex: Counts the cross-attention layers of the UNet.
+  /// - Parameters:
+  ///   - site: Names the transformer; kind and sides are filled in by each pass.
+  ///   - textIndex: Counts the cross-attention layers of the UNet.
   init(
-    _ parameters: Parameters, place: AttentionSite.Place, block: Int, index: Int, channels: Int, textChannels: Int,
-    heads: Int, depth: Int, groups: Int, textIndex: inout Int
+    _ parameters: Parameters, site: AttentionSite, textChannels: Int, groups: Int, textIndex: inout Int
   ) throws {
-    (self.place, self.block, self.index) = (place, block, index)
-    (self.channels, self.heads, self.groups) = (channels, heads, groups)
-    norm = try parameters.normalization("norm", channels: channels)
+    self.site = site
+    self.groups = groups
+    norm = try parameters.normalization("norm", channels: site.channels)
     // With channels last a 1x1 convolution and a linear projection are one thing.
-    projectIn = try parameters.linear("proj_in", inputs: channels, outputs: channels)
-    projectOut = try parameters.linear("proj_out", inputs: channels, outputs: channels)
-    var blocks: [TransformerBlock] = []
-    for layer in 0..<depth {
-      blocks.append(
-        try TransformerBlock(
-          parameters.scope("transformer_blocks.\(layer)"), channels: channels, textChannels: textChannels,
-          heads: heads, textIndex: textIndex))
-      textIndex += 1
-    }
-    self.blocks = blocks
+    projectIn = try parameters.linear("proj_in", inputs: site.channels, outputs: site.channels)
+    block = try TransformerBlock(
+      parameters.scope("transformer_blocks.0"), channels: site.channels, textChannels: textChannels,
+      heads: site.heads, textIndex: textIndex)
+    projectOut = try parameters.linear("proj_out", inputs: site.channels, outputs: site.channels)
+    textIndex += 1
   }
 
-  /// The layer's sites for a grid of the given sides; self- and cross-attention of each block in turn.
+  /// The transformer's self- and cross-attention over a grid of the given sides.
   func sites(rows: Int, columns: Int) -> [AttentionSite] {
-    blocks.indices.flatMap { layer in
-      [.selfAttention, .crossAttention].map { site(layer: layer, kind: $0, rows: rows, columns: columns) }
+    [AttentionSite.Kind.selfAttention, .crossAttention].map { kind in
+      var site = self.site
+      (site.kind, site.rows, site.columns) = (kind, rows, columns)
+      return site
     }
-  }
-
-  private func site(layer: Int, kind: AttentionSite.Kind, rows: Int, columns: Int) -> AttentionSite {
-    AttentionSite(
-      place: place, block: block, transformer: index, layer: layer, kind: kind, rows: rows, columns: columns,
-      channels: channels, heads: heads)
   }
 
   /// (b*f, h, w, channels) -> the same shape.
   func callAsFunction(_ x: Tensor, pass: UNetPass) throws -> Tensor {
-    let (count, rows, columns) = (x.shape[0], x.shape[1], x.shape[2])
+    var site = self.site
+    (site.rows, site.columns) = (x.shape[1], x.shape[2])
+    let tokens = [x.shape[0], site.tokens, site.channels]
     let normalized = try norm.group(x, groups: groups, frames: 1, epsilon: epsilon, device: pass.device)
-    var hidden = try projectIn(
-      normalized.reshaped([count, rows * columns, channels]), device: pass.device)
-    for (layer, block) in blocks.enumerated() {
-      hidden = try block(
-        hidden, site: site(layer: layer, kind: .selfAttention, rows: rows, columns: columns), pass: pass)
-    }
-    let residual = x.reshaped([count, rows * columns, channels])
-    return try projectOut(hidden, device: pass.device, adding: residual).reshaped(x.shape)
+    var hidden = try projectIn(normalized.reshaped(tokens), device: pass.device)
+    hidden = try block(hidden, site: site, pass: pass)
+    return try projectOut(hidden, device: pass.device, adding: x.reshaped(tokens)).reshaped(x.shape)
   }
 }

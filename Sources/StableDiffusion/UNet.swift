@@ -23,6 +23,10 @@ public final class UNet: Sendable {
   /// Takes the weights of a UNet from `parameters`; what is missing is recorded there.
   public init(_ configuration: UNetConfiguration, _ parameters: Parameters) throws {
     self.configuration = configuration
+    guard !configuration.centersInputSample, configuration.middleBlockScaleFactor == 1 else {
+      throw ModelError(
+        .unsupported, "unet/config.json: center_input_sample and mid_block_scale_factor other than 1 are not implemented")
+    }
     let widths = configuration.blockOutChannels
     let groups = configuration.normGroups
     let epsilon = configuration.normEpsilon
@@ -37,12 +41,14 @@ public final class UNet: Sendable {
       _ scope: Parameters, _ place: AttentionSite.Place, block: Int, index: Int, level: Int
     ) throws -> SpatialTransformer {
       try SpatialTransformer(
-        scope.scope("attentions.\(index)"), place: place, block: block, index: index, channels: widths[level],
-        textChannels: configuration.crossAttentionDimensions, heads: configuration.heads[level],
-        depth: configuration.transformerDepth[level], groups: groups, textIndex: &textIndex)
+        scope.scope("attentions.\(index)"),
+        site: AttentionSite(
+          place: place, block: block, transformer: index, kind: .selfAttention, rows: 0, columns: 0,
+          channels: widths[level], heads: configuration.attentionHeads[level]),
+        textChannels: configuration.crossAttentionDimension, groups: groups, textIndex: &textIndex)
     }
 
-    convIn = try PseudoConvolution(parameters, "conv_in", inputs: configuration.inChannels, outputs: widths[0])
+    convIn = try PseudoConvolution(parameters, "conv_in", inputs: configuration.inputChannels, outputs: widths[0])
     timeLinear1 = try parameters.linear("time_embedding.linear_1", inputs: widths[0], outputs: timeChannels)
     timeLinear2 = try parameters.linear("time_embedding.linear_2", inputs: timeChannels, outputs: timeChannels)
 
@@ -54,7 +60,7 @@ public final class UNet: Sendable {
       let scope = parameters.scope("down_blocks.\(level)")
       var resnets: [ResnetBlock] = []
       var transformers: [SpatialTransformer] = []
-      for layer in 0..<configuration.layersPerBlock[level] {
+      for layer in 0..<configuration.layersPerBlock {
         resnets.append(try resnet(scope.scope("resnets.\(layer)"), channels, widths[level]))
         channels = widths[level]
         skips.append(channels)
@@ -66,7 +72,7 @@ public final class UNet: Sendable {
       if level < widths.count - 1 {
         downsampler = try PseudoConvolution(
           scope, "downsamplers.0.conv", inputs: channels, outputs: channels, stride: 2,
-          padding: Padding(configuration.downsamplePadding))
+          padding: UNet.downsamplePadding(configuration))
         skips.append(channels)
       }
       down.append(
@@ -88,7 +94,7 @@ public final class UNet: Sendable {
       let scope = parameters.scope("up_blocks.\(block)")
       var resnets: [ResnetBlock] = []
       var transformers: [SpatialTransformer] = []
-      for layer in 0...configuration.layersPerBlock[level] {
+      for layer in 0...configuration.layersPerBlock {
         resnets.append(
           try resnet(scope.scope("resnets.\(layer)"), channels + (skips.popLast() ?? 0), widths[level]))
         channels = widths[level]
@@ -104,11 +110,17 @@ public final class UNet: Sendable {
     upBlocks = up
 
     normOut = try parameters.normalization("conv_norm_out", channels: widths[0])
-    convOut = try PseudoConvolution(parameters, "conv_out", inputs: widths[0], outputs: configuration.outChannels)
+    convOut = try PseudoConvolution(parameters, "conv_out", inputs: widths[0], outputs: configuration.outputChannels)
+  }
+
+  /// Zeros around the image before a stride-2 convolution; a configured 0 means one at the end only, as in diffusers.
+  private static func downsamplePadding(_ configuration: UNetConfiguration) -> Padding {
+    configuration.downsamplePadding == 0
+      ? Padding(top: 0, left: 0, bottom: 1, right: 1) : Padding(configuration.downsamplePadding)
   }
 
   /// Whether the checkpoint brings attention along the frames.
-  public var hasTemporalAttention: Bool { transformers.contains { $0.blocks.contains(where: \.hasTemporalAttention) } }
+  public var hasTemporalAttention: Bool { transformers.contains { $0.block.hasTemporalAttention } }
 
   private var transformers: [SpatialTransformer] {
     downBlocks.flatMap(\.transformers) + [middle.transformer] + upBlocks.flatMap(\.transformers)
@@ -117,11 +129,12 @@ public final class UNet: Sendable {
   /// All attention layers in the order in which a pass meets them, for latents of the given sides.
   public func sites(rows: Int, columns: Int) -> [AttentionSite] {
     var sides = [(rows, columns)]
+    let padding = UNet.downsamplePadding(configuration)
     for _ in downBlocks.dropFirst() {
-      // A stride of 2 with padding p on both sides and a kernel of 3.
-      let padding = configuration.downsamplePadding
+      // A kernel of 3 and a stride of 2.
       let (rows, columns) = sides[sides.count - 1]
-      sides.append(((rows + 2 * padding - 3) / 2 + 1, (columns + 2 * padding - 3) / 2 + 1))
+      sides.append(
+        ((rows + padding.top + padding.bottom - 3) / 2 + 1, (columns + padding.left + padding.right - 3) / 2 + 1))
     }
     let top = sides.count - 1
     func sites(_ transformers: [SpatialTransformer], _ level: Int) -> [AttentionSite] {
@@ -137,7 +150,7 @@ public final class UNet: Sendable {
   /// Projects the text to the keys and values of every cross-attention layer.
   /// - Parameter text: (batches, tokens, cross-attention dimensions).
   public func condition(on text: Tensor, device: Device) throws -> TextConditioning {
-    let layers = transformers.flatMap(\.blocks).map(\.crossAttention)
+    let layers = transformers.map(\.block.crossAttention)
     return TextConditioning(
       batches: text.shape[0],
       keys: try layers.map { try $0.key(text, device: device) },
@@ -161,7 +174,7 @@ public final class UNet: Sendable {
     let batches = text.batches
     let frames = latents.shape[0] / batches
     guard latents.shape.count == 4, latents.shape[0] == batches * frames, coupling.count == frames,
-      latents.shape[3] == configuration.inChannels
+      latents.shape[3] == configuration.inputChannels
     else {
       throw TensorError("latents \(latents.shape) do not fit \(batches) runs of \(coupling.count) frames")
     }
@@ -235,6 +248,6 @@ public final class UNet: Sendable {
       return Float(timestep) * exponential(exponent)
     }
     let (sines, cosines) = (angles.map(sine), angles.map(cosine))
-    return try Tensor(configuration.flipSinToCos ? cosines + sines : sines + cosines, shape: [1, half * 2])
+    return try Tensor(configuration.flipsSineToCosine ? cosines + sines : sines + cosines, shape: [1, half * 2])
   }
 }
