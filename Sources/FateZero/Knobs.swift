@@ -1,0 +1,280 @@
+/// One setting as users see it. The command's help, GStreamer's properties, the C header and the documentation are all
+/// made from this.
+public struct Knob: Sendable {
+  public enum Kind: Sendable, Equatable {
+    case text
+    case path
+    case integer(ClosedRange<Int>)
+    case number(ClosedRange<Double>)
+    case flag
+    case choice([String])
+    /// Text in the notation that `range` describes.
+    case list
+  }
+
+  /// As in option `--name` and property `name`.
+  public let name: String
+  /// Full sentences: what it does, its unit, its default.
+  public let blurb: String
+  public let kind: Kind
+  /// What is accepted, for people.
+  public let range: String
+  /// The default in the notation of `Settings.set(_:to:)`.
+  public let defaultText: String
+
+  let read: @Sendable (Settings) -> String
+  let write: @Sendable (inout Settings, String) throws -> Void
+}
+
+public enum Knobs {
+  public static let all: [Knob] = [
+    text(
+      "edit", "What the clip shall show (target prompt); brackets give the source prompt too: a [cat -> tiger] on the grass.",
+      { $0.edit.isEmpty ? "" : $0.edit.escapingBrackets },
+      { settings, text in
+        guard let inline = try InlineEdit.parse(text) else {
+          settings.edit = InlineEdit.plain(text)
+          return
+        }
+        settings.edit = inline.target
+        settings.source = inline.source
+        settings.blendWords = inline.blendWords
+      }),
+    text(
+      "source", "What the clip shows now (source prompt). Without one only self-attention is fused, over fewer steps.",
+      { $0.source ?? "" }, { $0.source = $1.isEmpty ? nil : $1 }),
+    text("negative", "What the clip shall not show (negative prompt); empty by default.", { $0.negative }, { $0.negative = $1 }),
+    Knob(
+      name: "model", blurb: "Folder of a Stable Diffusion checkpoint in diffusers' layout; by default $FATEZERO_MODEL, else "
+        + "the small model that comes with FateZero.",
+      kind: .path, range: "a folder", defaultText: "", read: { $0.model ?? "" },
+      write: { $0.model = $1.isEmpty ? nil : $1 }),
+    Knob(
+      name: "preset", blurb: "A starting point for the other settings: style, attribute or shape; none by default.",
+      kind: .choice(Presets.all.map(\.name)), range: Presets.all.map(\.name).joined(separator: ", "), defaultText: "",
+      read: { _ in "" },
+      write: { settings, text in
+        guard !text.isEmpty else { return }
+        guard let preset = Presets.named(text) else {
+          throw SettingsError(
+            "\"\(text)\" is none of \(Presets.all.map(\.name).joined(separator: ", "))", in: "preset")
+        }
+        for setting in preset.settings { try settings.set(setting.name, to: setting.text) }
+      }),
+    Knob(
+      name: "size", blurb: "Size the model works at, in pixels, WIDTHxHEIGHT; auto takes the model's native area at the "
+        + "clip's aspect. The result has the clip's own size.",
+      kind: .list, range: "auto or WIDTHxHEIGHT", defaultText: "auto",
+      read: { $0.size.map { "\($0.width)x\($0.height)" } ?? "auto" }, write: { $0.size = try size($1) }),
+    integer("steps", "Number of denoising steps; default 50.", 1...1000, \.steps),
+    number(
+      "guidance-scale", "How strongly the edit follows its prompt (classifier-free guidance); default 7.5, and 1 is no "
+        + "guidance.", 0...100, \.guidanceScale),
+    choice(
+      "cross-mode", "How words of both prompts are matched: replace by position, refine by the longest common part, auto "
+        + "(the default) replaces if both have as many words.", \.crossMode),
+    Knob(
+      name: "cross-replace", blurb: "Part of the steps at which words keep the source's cross-attention, as fractions, and "
+        + "for single words of the edit their own, like 0.8,tiger=0.0:0.4; default 0.8.",
+      kind: .list, range: "END or START:END, each 0 to 1, then WORD=END or WORD=START:END, separated by commas",
+      defaultText: "0.8", read: { text(of: $0.crossReplace) },
+      write: { $0.crossReplace = try crossReplace($1, default: $0.crossReplace.everywhere) }),
+    Knob(
+      name: "self-replace", blurb: "Part of the steps at which the source's self-attention holds layout and motion, as "
+        + "fractions, like 0.8 or 0.2:0.8; default 0.8, without a source prompt 0.5.",
+      kind: .list, range: "END or START:END, each 0 to 1; auto is the default", defaultText: "auto",
+      read: { $0.selfReplaceText },
+      write: { $0.setSelfReplace($1 == "auto" ? nil : try StepRange(parsing: $1, in: "self-replace")) }),
+    choice(
+      "blend-attention", "Whether self-attention is kept only outside the edited thing's mask: on, off, or auto (the "
+        + "default), which is on when blend-words are known.", \.blendAttention),
+    Knob(
+      name: "blend-words", blurb: "Words whose attention makes the mask, of the source and of the edit, like cat=tiger; "
+        + "by default those in the edit's brackets.",
+      kind: .list, range: "SOURCE=EDIT, SOURCE or =EDIT, separated by commas", defaultText: "",
+      read: { text(of: $0.blendWords) }, write: { $0.blendWords = try blendWords($1) }),
+    number(
+      "blend-threshold", "Normalised attention above which a pixel belongs to the edited thing; default 0.3.",
+      0...100, \.blendThreshold),
+    Knob(
+      name: "blend-latents", blurb: "Whether the background outside the mask is also taken from the clip's own latents; "
+        + "default false.",
+      kind: .flag, range: "true or false", defaultText: "false", read: { "\($0.blendLatents)" },
+      write: { $0.blendLatents = try Grammar.flag($1, name: "blend-latents") }),
+    Knob(
+      name: "word-weights", blurb: "Factors for the cross-attention of single words of the edit, like watercolor=10; none "
+        + "by default.",
+      kind: .list, range: "WORD=FACTOR, separated by commas, each factor -1000 to 1000", defaultText: "",
+      read: { $0.wordWeights.map { "\(Grammar.escaped($0.word))=\($0.weight)" }.joined(separator: ",") },
+      write: { $0.wordWeights = try wordWeights($1) }),
+    choice(
+      "attention-source", "Where fused attention comes from: the inversion (default), a reconstruction pass, or none "
+        + "(inversion and generation only).", \.attentionSource),
+    Knob(
+      name: "frame-coupling", blurb: "Frames whose keys and values a frame's self-attention reads, joined by +; auto (the "
+        + "default) is self+middle, or previous+first for a model with temporal attention.",
+      kind: .list, range: "auto, none, or self, previous, next, first, last, middle, -2, ... joined by +",
+      defaultText: "auto", read: { $0.frameCoupling.map(FrameReference.text(of:)) ?? "auto" },
+      write: { $0.frameCoupling = $1 == "auto" ? nil : try FrameReference.parse($1) }),
+    Knob(
+      name: "coupling-min-width", blurb: "Channels from which on layers are coupled over frames; second is the width of the "
+        + "model's second level (640 in Stable Diffusion 1); default 0, every layer.",
+      kind: .list, range: "0 to 65536, or second", defaultText: "0", read: { text(of: $0.couplingMinWidth) },
+      write: {
+        $0.couplingMinWidth =
+          $1 == "second" ? .secondLevel : .channels(try Grammar.integer($1, in: 0...65536, name: "coupling-min-width"))
+      }),
+    integer(
+      "fusion-max-tokens", "Largest number of query tokens (pixels of a layer) whose attention is kept and fused; default "
+        + "1024, 32x32.", 0...1_048_576, \.fusionMaxTokens),
+    integer(
+      "clip-length", "Frames edited together (one window); default 8, and 0 is the whole clip.", 0...100_000, \.clipLength),
+    choice("precision", "Arithmetic of the network; f32 (the default).", \.precision),
+    integer("threads", "Number of threads; default 0, all CPUs this process may run on.", 0...1024, \.threads),
+    choice(
+      "record", "What is kept of the source's attention: queries-keys (the default), maps (larger), or recompute (nothing; "
+        + "slower).", \.record),
+    Knob(
+      name: "memory-limit", blurb: "Memory that an edit may plan to use, in bytes or like 8G; default 0, what the machine "
+        + "has.",
+      kind: .list, range: "bytes, or a number with K, M or G", defaultText: "0",
+      read: { Grammar.byteCountText($0.memoryLimit) },
+      write: { $0.memoryLimit = try Grammar.byteCount($1, name: "memory-limit") }),
+  ]
+
+  public static func named(_ name: String) -> Knob? { all.first { $0.name == name } }
+
+  /// The knob whose name is `name` but for one or two slips.
+  static func nearest(to name: String) -> String? {
+    let distances = all.map { (editDistance(name, $0.name), $0.name) }
+    return distances.min { $0.0 < $1.0 }.flatMap { $0.0 <= 2 ? $0.1 : nil }
+  }
+
+  private static func editDistance(_ a: String, _ b: String) -> Int {
+    var row = Array(0...b.count)
+    for (i, x) in a.enumerated() {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for (j, y) in b.enumerated() {
+        let substituted = diagonal + (x == y ? 0 : 1)
+        diagonal = row[j + 1]
+        row[j + 1] = min(row[j] + 1, row[j + 1] + 1, substituted)
+      }
+    }
+    return row[b.count]
+  }
+
+  // MARK: - Kinds
+
+  private static func text(
+    _ name: String, _ blurb: String, _ read: @escaping @Sendable (Settings) -> String,
+    _ write: @escaping @Sendable (inout Settings, String) throws -> Void
+  ) -> Knob {
+    Knob(name: name, blurb: blurb, kind: .text, range: "text", defaultText: "", read: read, write: write)
+  }
+
+  private static func integer(
+    _ name: String, _ blurb: String, _ range: ClosedRange<Int>, _ path: WritableKeyPath<Settings, Int> & Sendable
+  ) -> Knob {
+    Knob(
+      name: name, blurb: blurb, kind: .integer(range), range: "\(range.lowerBound) to \(range.upperBound)",
+      defaultText: "\(Settings()[keyPath: path])", read: { "\($0[keyPath: path])" },
+      write: { $0[keyPath: path] = try Grammar.integer($1, in: range, name: name) })
+  }
+
+  private static func number(
+    _ name: String, _ blurb: String, _ range: ClosedRange<Double>, _ path: WritableKeyPath<Settings, Float> & Sendable
+  ) -> Knob {
+    Knob(
+      name: name, blurb: blurb, kind: .number(range), range: "\(range.lowerBound) to \(range.upperBound)",
+      defaultText: "\(Settings()[keyPath: path])", read: { "\($0[keyPath: path])" },
+      write: { $0[keyPath: path] = Float(try Grammar.number($1, in: range, name: name)) })
+  }
+
+  private static func choice<Choice>(
+    _ name: String, _ blurb: String, _ path: WritableKeyPath<Settings, Choice> & Sendable
+  ) -> Knob where Choice: RawRepresentable & CaseIterable & Sendable, Choice.RawValue == String {
+    let names = Choice.allCases.map(\.rawValue)
+    return Knob(
+      name: name, blurb: blurb, kind: .choice(names), range: names.joined(separator: ", "),
+      defaultText: Settings()[keyPath: path].rawValue, read: { $0[keyPath: path].rawValue },
+      write: { $0[keyPath: path] = try Grammar.choice($1, as: Choice.self, name: name) })
+  }
+
+  // MARK: - Lists
+
+  private static func size(_ text: String) throws -> WorkingSize? {
+    if text == "auto" { return nil }
+    let sides = text.split(separator: "x", omittingEmptySubsequences: false)
+    guard sides.count == 2 else {
+      throw SettingsError("\"\(text)\" is no size; write it like 512x320, in pixels", in: "size")
+    }
+    return WorkingSize(
+      width: try Grammar.integer(String(sides[0]), in: 8...8192, name: "size"),
+      height: try Grammar.integer(String(sides[1]), in: 8...8192, name: "size"))
+  }
+
+  private static func crossReplace(_ text: String, default everywhere: StepRange) throws -> CrossReplace {
+    var result = CrossReplace(everywhere: everywhere)
+    for entry in try Grammar.entries(text, in: "cross-replace") {
+      let steps = try StepRange(parsing: entry.value, in: "cross-replace")
+      switch entry.word {
+      case nil: result.everywhere = steps
+      case "": throw SettingsError("\"\(text)\" names no word before =", in: "cross-replace")
+      case let word?: result.words.append(WordRange(word: word, steps: steps))
+      }
+    }
+    return result
+  }
+
+  private static func text(of crossReplace: CrossReplace) -> String {
+    ([crossReplace.everywhere.description] + crossReplace.words.map { "\(Grammar.escaped($0.word))=\($0.steps)" })
+      .joined(separator: ",")
+  }
+
+  private static func blendWords(_ text: String) throws -> BlendWords? {
+    var words = BlendWords(source: [], target: [])
+    for entry in try Grammar.entries(text, in: "blend-words") {
+      let (source, target) = entry.word.map { ($0, entry.value) } ?? (entry.value, "")
+      if !source.isEmpty { words.source.append(source) }
+      if !target.isEmpty { words.target.append(target) }
+    }
+    return words.source.isEmpty && words.target.isEmpty ? nil : words
+  }
+
+  private static func text(of words: BlendWords?) -> String {
+    guard let words else { return "" }
+    return (0..<max(words.source.count, words.target.count)).map { index in
+      let source = index < words.source.count ? Grammar.escaped(words.source[index]) : ""
+      return index < words.target.count ? "\(source)=\(Grammar.escaped(words.target[index]))" : source
+    }.joined(separator: ",")
+  }
+
+  private static func wordWeights(_ text: String) throws -> [WordWeight] {
+    try Grammar.entries(text, in: "word-weights").map { entry in
+      guard let word = entry.word, !word.isEmpty else {
+        throw SettingsError("\"\(entry.value)\" names no word; write watercolor=10", in: "word-weights")
+      }
+      return WordWeight(
+        word: word, weight: Float(try Grammar.number(entry.value, in: -1000...1000, name: "word-weights")))
+    }
+  }
+
+  private static func text(of width: Settings.CouplingMinWidth) -> String {
+    switch width {
+    case .channels(let count): "\(count)"
+    case .secondLevel: "second"
+    }
+  }
+}
+
+extension String {
+  fileprivate var escapingBrackets: String {
+    var result = ""
+    for character in self {
+      if character == "[" || character == "]" { result.append("\\") }
+      result.append(character)
+    }
+    return result
+  }
+}
