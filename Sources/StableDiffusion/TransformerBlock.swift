@@ -23,6 +23,12 @@ public struct TextConditioning: Sendable {
   public let batches: Int
   let keys: [Tensor]
   let values: [Tensor]
+
+  /// The conditional run alone.
+  public var conditional: TextConditioning {
+    TextConditioning(
+      batches: 1, keys: keys.map { $0.rows(batches - 1..<batches) }, values: values.map { $0.rows(batches - 1..<batches) })
+  }
 }
 
 /// Queries, keys, values and the output projection of one attention layer.

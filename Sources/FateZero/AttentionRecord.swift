@@ -1,0 +1,99 @@
+import StableDiffusion
+import Tensors
+
+/// What one attention layer of the source saw at one step.
+enum SourceAttention: Sendable {
+  /// Queries and keys: the map is softmax(Q K^T * scale), several times smaller than the map itself.
+  case operands(AttentionOperands)
+  /// The map, (frames, heads, queries, keys).
+  case map(Tensor)
+
+  var byteCount: Int {
+    switch self {
+    case .operands(let operands): operands.queries.byteCount + operands.keys.byteCount
+    case .map(let map): map.byteCount
+    }
+  }
+}
+
+/// Which layers to record at which steps. Steps are counted as in the inversion: k = 0 is the cleanest.
+struct RecordingNeeds: Sendable, Equatable {
+  /// Layers with more query tokens are neither recorded nor fused.
+  var maxTokens: Int
+  var selfSteps: Set<Int> = []
+  var crossSteps: Set<Int> = []
+  var maskSteps: Set<Int> = []
+  var maskSites: Set<AttentionSite> = []
+
+  func wants(_ site: AttentionSite, step: Int) -> Bool {
+    guard site.tokens <= maxTokens else { return false }
+    switch site.kind {
+    case .selfAttention: return selfSteps.contains(step)
+    case .crossAttention: return crossSteps.contains(step) || (maskSteps.contains(step) && maskSites.contains(site))
+    }
+  }
+
+  func wantsAnything(step: Int) -> Bool {
+    selfSteps.contains(step) || crossSteps.contains(step) || maskSteps.contains(step)
+  }
+
+  func union(_ other: RecordingNeeds) -> RecordingNeeds {
+    RecordingNeeds(
+      maxTokens: max(maxTokens, other.maxTokens), selfSteps: selfSteps.union(other.selfSteps),
+      crossSteps: crossSteps.union(other.crossSteps), maskSteps: maskSteps.union(other.maskSteps),
+      maskSites: maskSites.union(other.maskSites))
+  }
+}
+
+/// The attention of the source, by step and layer.
+struct AttentionRecord: Sendable {
+  private var steps: [Int: [AttentionSite: SourceAttention]] = [:]
+
+  mutating func set(_ entries: [AttentionSite: SourceAttention], step: Int) { steps[step] = entries }
+
+  func entries(step: Int) -> [AttentionSite: SourceAttention]? { steps[step] }
+
+  var byteCount: Int { steps.values.reduce(0) { $0 + $1.values.reduce(0) { $0 + $1.byteCount } } }
+}
+
+/// Computes plain attention and keeps what a step's edit will read. Of a batch with guidance the conditional run is kept.
+final class RecordingAttention: AttentionProcessor {
+  private let needs: RecordingNeeds
+  private let step: Int
+  private let keepsMaps: Bool
+  private(set) var entries: [AttentionSite: SourceAttention] = [:]
+
+  init(_ needs: RecordingNeeds, step: Int, keepsMaps: Bool) {
+    (self.needs, self.step, self.keepsMaps) = (needs, step, keepsMaps)
+  }
+
+  func attend(_ call: AttentionCall, device: Device) throws -> Tensor {
+    let attended = try device.attention(
+      call.operands, values: call.values, heads: call.site.heads, scale: call.scale)
+    guard needs.wants(call.site, step: step) else { return attended }
+    let kept = call.batch(call.batches - 1)
+    // Maps over the text are as small as their queries and are read more than once; maps over pixels are not.
+    if keepsMaps || call.site.kind == .crossAttention {
+      entries[call.site] = .map(try device.attentionMaps(kept.operands, heads: call.site.heads, scale: call.scale))
+    } else {
+      entries[call.site] = .operands(try RecordingAttention.compact(kept.operands, isPart: call.batches > 1, device: device))
+    }
+    return attended
+  }
+
+  /// Keeps the keys of the frames that are read, once each.
+  private static func compact(_ operands: AttentionOperands, isPart: Bool, device: Device) throws -> AttentionOperands {
+    let read = Set(operands.keyFrames.joined()).sorted()
+    var compacted = operands
+    if read.count < operands.keys.shape[0] {
+      let position = Dictionary(uniqueKeysWithValues: read.enumerated().map { ($0.element, $0.offset) })
+      compacted.keys = try device.concatenate(read.map { operands.keys.rows($0..<$0 + 1) })
+      compacted.keyFrames = operands.keyFrames.map { $0.compactMap { position[$0] } }
+    } else if isPart {
+      // A view would keep the unconditional run's half alive.
+      compacted.keys = try device.concatenate([operands.keys])
+    }
+    if isPart { compacted.queries = try device.concatenate([operands.queries]) }
+    return compacted
+  }
+}

@@ -1,0 +1,240 @@
+import StableDiffusion
+import Tensors
+
+/// One edit with all its words found: what `AttentionFusion` needs, before any work.
+public struct PlannedEdit: Sendable {
+  public let settings: Settings
+  public let target: PromptWords
+  /// Padded token ids.
+  public let targetTokens: [Int]
+  /// nil where there is no source prompt to align with.
+  public let alignment: WordAlignment?
+  let cross: CrossAttentionFusion?
+  /// Edit steps whose self-attention is fused.
+  public let selfSteps: Range<Int>
+  public let blendsAttention: Bool, blendsLatents: Bool
+  /// 1 at the tokens of the blend words, in the source and in the target prompt.
+  let sourceBlendWeights: [Float], targetBlendWeights: [Float]
+  let needs: RecordingNeeds
+}
+
+/// Everything about a run that can be known before it: sizes, tokens, alignment, layers, steps. Making a plan checks all
+/// settings against each other and against the model; it reads no weights.
+public struct EditPlan: Sendable {
+  public let edits: [PlannedEdit]
+  /// The source prompt; nil where none was given (the inversion is then unconditional).
+  public let source: PromptWords?
+  /// Padded token ids.
+  public let sourceTokens: [Int], negativeTokens: [[Int]]
+  /// Padded ids of the reconstruction's prompt, where attention comes from a reconstruction.
+  public let reconstructionTokens: [Int]?
+  public let scheduler: DDIMScheduler
+  public let frameSize: FrameSize, workingSize: FrameSize, outputSize: FrameSize
+  public let latentRows: Int, latentColumns: Int
+  public let coupling: [FrameReference]
+  /// Layers with fewer channels stay within their frame.
+  public let couplingMinWidth: Int
+  /// Frames per window; nil is the whole clip.
+  public let clipLength: Int?
+  public let record: Settings.Record
+  public let sites: [AttentionSite]
+  /// The cross-attention layers that the blending mask is taken from.
+  public let maskSites: [AttentionSite]
+  /// What the user should know, a sentence each.
+  public let warnings: [String]
+  let transform: FrameTransform
+  let needs: RecordingNeeds
+  let channels: Int
+  let estimate: CostEstimate
+
+  /// - Parameters:
+  ///   - model: Opened or loaded.
+  ///   - edits: At least one. What belongs to the clip rather than to the edit (source, steps, coupling, clip length, size,
+  ///     record) is the same in all of them.
+  ///   - frameSize: Of the clip.
+  /// - Throws: `EditError`, `SettingsError`, `ModelError`.
+  public init(
+    model: StableDiffusionModel, edits: [Settings], frameSize: FrameSize, geometry: FrameGeometry = .whole
+  ) throws {
+    guard let shared = edits.first else { throw EditError(.settings, "there is no edit to do") }
+    for edit in edits {
+      try edit.validate()
+      guard edit.sharesClip(with: shared) else {
+        throw EditError(
+          .settings, "several edits of one inversion need the same source prompt, steps, sizes and frame coupling")
+      }
+    }
+    scheduler = try DDIMScheduler(model.schedulerConfiguration, steps: shared.steps)
+    var warnings: [String] = []
+
+    // Sizes.
+    self.frameSize = frameSize
+    let factor = model.autoencoder.factor
+    let chosen = try EditPlan.workingSize(shared.size, frameSize: frameSize, model: model)
+    transform = FrameTransform(geometry, frameSize: frameSize, workingSize: chosen)
+    workingSize = transform.workingSize
+    outputSize = transform.outputSize
+    guard workingSize.width % factor == 0, workingSize.height % factor == 0 else {
+      throw EditError(
+        .settings, "size: \(workingSize) is not a multiple of \(factor) pixels, the model's factor, on both sides")
+    }
+    (latentRows, latentColumns) = (workingSize.height / factor, workingSize.width / factor)
+    channels = model.unet.configuration.inputChannels
+
+    // Layers.
+    sites = model.unet.sites(rows: latentRows, columns: latentColumns)
+    guard sites.allSatisfy({ $0.rows > 0 && $0.columns > 0 }) else {
+      throw EditError(.settings, "size: \(workingSize) is too small for the model's \(model.unet.configuration.levels) levels")
+    }
+    coupling = shared.frameCoupling
+      ?? (model.unet.hasTemporalAttention ? [.relative(-1), .first] : [.relative(0), .middle])
+    let widths = model.unet.configuration.blockOutChannels
+    switch shared.couplingMinWidth {
+    case .channels(let width): couplingMinWidth = width
+    case .secondLevel: couplingMinWidth = widths.count > 1 ? widths[1] : widths[0]
+    }
+    clipLength = shared.clipLength == 0 ? nil : shared.clipLength
+    record = shared.record
+    maskSites = BlendMask.sites(
+      among: sites, latentRows: latentRows, latentColumns: latentColumns, maxTokens: shared.fusionMaxTokens)
+
+    // Words.
+    func padded(_ prompt: String, _ name: String) -> [Int] {
+      let (ids, lost) = model.tokenizer.padded(prompt)
+      if let lost {
+        let warning = "\(name): the prompt is longer than the model reads; lost: \(lost)"
+        if !warnings.contains(warning) { warnings.append(warning) }
+      }
+      return ids
+    }
+    source = shared.source.map { PromptWords($0, tokenizer: model.tokenizer, matching: shared.wordMatching) }
+    sourceTokens = padded(shared.source ?? "", "source")
+    negativeTokens = edits.map { padded($0.negative, "negative") }
+    if shared.attentionSource == .reconstruction {
+      reconstructionTokens = padded(shared.reconstruction ?? shared.source ?? "", "source")
+    } else {
+      reconstructionTokens = nil
+    }
+    if shared.source == nil, shared.attentionSource != .none {
+      warnings.append(
+        "no source prompt: only self-attention can be kept. Say what the clip shows (source, or an edit like "
+          + "\"a [cat -> tiger] on the grass\") and the words that stay will hold their place too")
+    }
+
+    var planned: [PlannedEdit] = []
+    for edit in edits {
+      let target = PromptWords(edit.edit, tokenizer: model.tokenizer, matching: edit.wordMatching)
+      planned.append(
+        try PlannedEdit(
+          edit, source: source, target: target, targetTokens: padded(edit.edit, "edit"), steps: shared.steps,
+          maskSites: maskSites, warnings: &warnings))
+    }
+    self.edits = planned
+    let needs = planned.map(\.needs).reduce(RecordingNeeds(maxTokens: shared.fusionMaxTokens)) { $0.union($1) }
+    self.needs = needs
+    if !needs.selfSteps.isEmpty, !sites.contains(where: { $0.tokens <= needs.maxTokens }) {
+      warnings.append(
+        "no attention layer has \(needs.maxTokens) or fewer tokens at \(workingSize): nothing can be fused; raise "
+          + "fusion-max-tokens or lower size")
+    }
+    self.warnings = warnings
+    estimate = CostEstimate(model: model)
+  }
+
+  /// The working size: the one asked for, else the model's native area at the clip's aspect with sides that the UNet
+  /// halves evenly.
+  private static func workingSize(
+    _ size: WorkingSize?, frameSize: FrameSize, model: StableDiffusionModel
+  ) throws -> FrameSize {
+    if let size { return FrameSize(width: size.width, height: size.height) }
+    let factor = model.autoencoder.factor
+    let multiple = factor << (model.unet.configuration.levels - 1)
+    let side = Double((model.unet.configuration.sampleSize ?? 64) * factor)
+    let aspect = (Double(frameSize.width) / Double(frameSize.height)).squareRoot()
+    func rounded(_ length: Double) -> Int { max(1, Int((length / Double(multiple)).rounded())) * multiple }
+    return FrameSize(width: rounded(side * aspect), height: rounded(side / aspect))
+  }
+
+  /// Layers whose self-attention reads other frames.
+  public var coupledSites: [AttentionSite] {
+    coupling.isEmpty || coupling.allSatisfy({ $0 == .relative(0) })
+      ? [] : sites.filter { $0.kind == .selfAttention && $0.channels >= couplingMinWidth }
+  }
+
+  /// Frames of each window of a clip of `frames` frames.
+  public func windows(frames: Int) -> [Int] {
+    guard let clipLength, frames > clipLength else { return frames > 0 ? [frames] : [] }
+    let whole = [Int](repeating: clipLength, count: frames / clipLength)
+    return frames % clipLength == 0 ? whole : whole + [frames % clipLength]
+  }
+
+  func window(index: Int, count: Int) -> ClipWindow { ClipWindow(index: index, count: count, coupling: coupling) }
+}
+
+extension Settings {
+  /// Whether two edits can share one inversion.
+  func sharesClip(with other: Settings) -> Bool {
+    source == other.source && steps == other.steps && frameCoupling == other.frameCoupling
+      && couplingMinWidth == other.couplingMinWidth && clipLength == other.clipLength && size == other.size
+      && record == other.record && fusionMaxTokens == other.fusionMaxTokens && precision == other.precision
+      && attentionSource == other.attentionSource && reconstruction == other.reconstruction
+      && wordMatching == other.wordMatching
+  }
+}
+
+extension PlannedEdit {
+  init(
+    _ settings: Settings, source: PromptWords?, target: PromptWords, targetTokens: [Int], steps: Int,
+    maskSites: [AttentionSite], warnings: inout [String]
+  ) throws {
+    self.settings = settings
+    self.target = target
+    self.targetTokens = targetTokens
+    let fuses = settings.attentionSource != .none
+    selfSteps = fuses ? settings.selfReplace.steps(of: steps) : 0..<0
+
+    // Under the reference's exact matching a missing word is no error, but has no effect.
+    if settings.wordMatching == .exact {
+      let named = settings.wordWeights.map(\.word) + settings.crossReplace.words.map(\.word)
+        + (settings.blendWords?.target ?? [])
+      for word in target.missing(named) {
+        warnings.append("\"\(word)\" does not occur in the prompt \"\(target.prompt)\" and has no effect")
+      }
+      for word in source?.missing(settings.blendWords?.source ?? []) ?? [] {
+        warnings.append("\"\(word)\" does not occur in the prompt \"\(source?.prompt ?? "")\": its mask is empty")
+      }
+    }
+
+    if fuses, let source {
+      let (alignment, note) = try WordAlignment.choose(mode: settings.crossMode, source: source, target: target)
+      if let note { warnings.append(note) }
+      self.alignment = alignment
+      cross = CrossAttentionFusion(
+        alignment: alignment, schedule: try CrossReplaceSchedule(settings.crossReplace, target: target, steps: steps),
+        weights: try target.weights(settings.wordWeights))
+    } else {
+      alignment = nil
+      cross = nil
+    }
+
+    let blends = fuses && source != nil && settings.blendWords != nil && !maskSites.isEmpty
+    blendsAttention = blends && settings.blendsAttention
+    blendsLatents = blends && settings.blendLatents
+    let zeros = [Float](repeating: 0, count: PromptWords.contextLength)
+    if blends, let source, let words = settings.blendWords {
+      sourceBlendWeights = try source.mask(of: words.source, for: "blend-words")
+      targetBlendWeights = try target.mask(of: words.target, for: "blend-words")
+    } else {
+      (sourceBlendWeights, targetBlendWeights) = (zeros, zeros)
+    }
+
+    // Edit step i reads the source's step N-1-i: both were computed at the same timestep.
+    var needs = RecordingNeeds(maxTokens: settings.fusionMaxTokens)
+    needs.selfSteps = Set(selfSteps.map { steps - 1 - $0 })
+    if let cross { needs.crossSteps = Set((0..<steps).filter { cross.at(step: $0).readsSource }.map { steps - 1 - $0 }) }
+    if blendsAttention { needs.maskSteps = needs.selfSteps }
+    if blendsLatents { needs.maskSteps = Set(0..<steps) }
+    if blendsAttention || blendsLatents { needs.maskSites = Set(maskSites) }
+    self.needs = needs
+  }
+}

@@ -1,0 +1,100 @@
+import Tensors
+
+public struct FrameSize: Sendable, Hashable, CustomStringConvertible {
+  public var width: Int, height: Int
+  public init(width: Int, height: Int) { (self.width, self.height) = (width, height) }
+  public var description: String { "\(width)x\(height)" }
+}
+
+/// Pixels cut from the sides before anything else.
+public struct CropOffset: Sendable, Equatable {
+  public var left: Int, right: Int, top: Int, bottom: Int
+  public init(left: Int = 0, right: Int = 0, top: Int = 0, bottom: Int = 0) {
+    (self.left, self.right, self.top, self.bottom) = (left, right, top, bottom)
+  }
+}
+
+/// How a clip's frames become the network's pictures, and back.
+public enum FrameGeometry: Sendable, Equatable {
+  /// The whole frame is scaled to the working size, and the result back to the frame's own size.
+  case whole
+  /// As the reference's loader does: crop, the short side scaled to `imageSize`, the centre square; the result stays
+  /// that square.
+  case reference(imageSize: Int, offset: CropOffset)
+}
+
+/// The geometry of one clip: between frames of `frameSize` and pictures of `workingSize`.
+struct FrameTransform: Sendable {
+  let frameSize: FrameSize
+  /// Size of the pictures that the network sees.
+  let workingSize: FrameSize
+  /// Size of the frames that come out.
+  let outputSize: FrameSize
+  private let crop: (left: Int, top: Int, size: FrameSize)
+  private let toWork: Resampling
+  private let window: (left: Int, top: Int, scaled: FrameSize)
+  private let back: Resampling
+
+  init(_ geometry: FrameGeometry, frameSize: FrameSize, workingSize: FrameSize) {
+    self.frameSize = frameSize
+    switch geometry {
+    case .whole:
+      self.workingSize = workingSize
+      outputSize = frameSize
+      crop = (0, 0, frameSize)
+      window = (0, 0, workingSize)
+    case .reference(let imageSize, let offset):
+      // Each offset is clamped so that one pixel stays.
+      let left = min(max(offset.left, 0), frameSize.width - 1)
+      let right = min(max(offset.right, 0), frameSize.width - left - 1)
+      let top = min(max(offset.top, 0), frameSize.height - 1)
+      let bottom = min(max(offset.bottom, 0), frameSize.height - top - 1)
+      let size = FrameSize(width: frameSize.width - left - right, height: frameSize.height - top - bottom)
+      crop = (left, top, size)
+      let scaled = FrameTransform.referenceScaledSize(size, imageSize: imageSize)
+      self.workingSize = FrameSize(width: imageSize, height: imageSize)
+      outputSize = self.workingSize
+      window = ((scaled.width - imageSize) / 2, (scaled.height - imageSize) / 2, scaled)
+    }
+    toWork = Resampling(from: crop.size, to: window.scaled)
+    back = Resampling(from: self.workingSize, to: outputSize)
+  }
+
+  /// The short side becomes `imageSize`, the long one `int(size / short * long)`.
+  static func referenceScaledSize(_ size: FrameSize, imageSize: Int) -> FrameSize {
+    let short = min(size.width, size.height)
+    func scaled(_ side: Int) -> Int {
+      side == short ? imageSize : Int(Double(imageSize) / Double(short) * Double(side))
+    }
+    return FrameSize(width: scaled(size.width), height: scaled(size.height))
+  }
+
+  /// A frame as the encoder takes it, (1, height, width, 3) in -1...1.
+  func picture(of frame: Frame) throws -> Tensor {
+    var pixels = [Float]()
+    pixels.reserveCapacity(crop.size.width * crop.size.height * 3)
+    for row in crop.top..<crop.top + crop.size.height {
+      let start = (row * frame.width + crop.left) * 3
+      for byte in frame.pixels[start..<start + crop.size.width * 3] { pixels.append(Float(byte) / 255 * 2 - 1) }
+    }
+    let scaled = toWork(pixels)
+    var result: [Float]
+    if window.scaled == workingSize {
+      result = scaled
+    } else {
+      result = []
+      result.reserveCapacity(workingSize.width * workingSize.height * 3)
+      for row in window.top..<window.top + workingSize.height {
+        let start = (row * window.scaled.width + window.left) * 3
+        result += scaled[start..<start + workingSize.width * 3]
+      }
+    }
+    return try Tensor(result, shape: [1, workingSize.height, workingSize.width, 3])
+  }
+
+  /// A decoded picture in 0...1 as a frame; values are rounded half to even.
+  func frame(from picture: [Float]) throws -> Frame {
+    let pixels = back(picture).map { UInt8(min(max(($0 * 255).rounded(.toNearestOrEven), 0), 255)) }
+    return try Frame(width: outputSize.width, height: outputSize.height, pixels: pixels)
+  }
+}

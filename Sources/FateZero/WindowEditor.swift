@@ -1,0 +1,302 @@
+import StableDiffusion
+import Tensors
+
+/// Inverts and edits one window of a clip. A run of the network is a pass; passes are counted.
+public final class WindowEditor {
+  let plan: EditPlan
+  private let model: StableDiffusionModel
+  private let device: Device
+  private let cancellation: Cancellation
+  private let source: TextConditioning
+  private let reconstruction: TextConditioning?
+  private let targets: [TextConditioning]
+  /// Passes of the UNet so far.
+  public private(set) var passes = 0
+  var report: (ClipEditor.Progress.Phase, Int) -> Void = { _, _ in }
+  let trace: Trace?
+
+  /// - Parameter model: Loaded on `device`.
+  /// - Throws: `EditError`, `CancellationRequested`.
+  init(
+    plan: EditPlan, model: StableDiffusionModel, device: Device, cancellation: Cancellation, trace: Trace?
+  ) throws {
+    (self.plan, self.model, self.device, self.cancellation, self.trace) = (plan, model, device, cancellation, trace)
+    func encode(_ tokens: [Int]) throws -> Tensor { try model.textEncoder(tokens, device: device) }
+    (source, reconstruction, targets) = try device.perform(cancellation: cancellation) {
+      let sourceText = try encode(plan.sourceTokens)
+      let source = try model.unet.condition(on: sourceText, device: device)
+      // A reconstruction is guided with the first edit's negative prompt.
+      let reconstruction = try plan.reconstructionTokens.map { tokens in
+        let prompt = try encode(tokens)
+        guard plan.edits[0].settings.guidanceScale > 1 else { return try model.unet.condition(on: prompt, device: device) }
+        let negative = try encode(plan.negativeTokens[0])
+        return try model.unet.condition(on: try device.concatenate([negative, prompt]), device: device)
+      }
+      let targets = try zip(plan.edits, plan.negativeTokens).map { edit, negative in
+        let target = try encode(edit.targetTokens)
+        let negativeText = try encode(negative)
+        trace?.setText(
+          plan, edit, source: sourceText, target: target, negative: negativeText, negativeTokens: negative)
+        let text = edit.settings.guidanceScale > 1 ? try device.concatenate([negativeText, target]) : target
+        return try model.unet.condition(on: text, device: device)
+      }
+      return (source, reconstruction, targets)
+    }
+  }
+
+  // MARK: Frames and latents
+
+  /// (f, height, width, 3) in -1...1 -> latents.
+  func encode(_ pictures: [Tensor]) throws -> Tensor {
+    try device.perform(cancellation: cancellation) {
+      try device.concatenate(
+        try pictures.enumerated().map { index, picture in
+          defer { report(.encode, index + 1) }
+          return try model.autoencoder.encode(picture, device: device)
+        })
+    }
+  }
+
+  /// Latents -> pictures in 0...1, (height, width, 3) each.
+  func decode(_ latents: Tensor, edit: Int, body: (Int, [Float]) throws -> Void) throws {
+    try device.perform(cancellation: cancellation) {
+      try model.autoencoder.decode(latents, device: device) { index, picture in
+        try body(index, picture.floats.map { min(max($0 / 2 + 0.5, 0), 1) })
+        report(.decode(edit: edit), index + 1)
+      }
+    }
+  }
+
+  // MARK: Inversion
+
+  /// DDIM upwards with the source prompt and without guidance, keeping what the edits of the plan will read.
+  ///
+  /// - Parameters:
+  ///   - latents: z_0 of the window's own frames.
+  ///   - carried: The frames of earlier windows that the window's coupling names, in its order.
+  func invert(_ latents: Tensor, window: ClipWindow, carried: [CarriedFrame]) throws -> Inversion {
+    let scheduler = plan.scheduler
+    let fromReconstruction = plan.reconstructionTokens != nil
+    var record = AttentionRecord()
+    var own = latents
+    var levels = [try joined(carried.map { $0.inversion[0] }, own)]
+    for step in 0..<scheduler.steps {
+      let recording = RecordingAttention(plan.needs, step: step, keepsMaps: plan.record == .maps)
+      let keeps = !fromReconstruction && plan.record != .recompute && plan.needs.wantsAnything(step: step)
+      let output = try pass(
+        levels[step], timestep: scheduler.inversionTimestep(step), text: source, window: window,
+        processor: keeps ? recording : PlainAttention())
+      if keeps { record.set(recording.entries, step: step) }
+      let next = try perform { try scheduler.invert(levels[step], output: output, step: step, device: device) }
+      try checkFinite(
+        next, "inversion step \(step + 1) of \(scheduler.steps)", from: levels[step],
+        timestep: scheduler.inversionTimestep(step), text: source, window: window)
+      own = next.rows(window.carried..<window.total)
+      levels.append(try joined(carried.map { $0.inversion[step + 1] }, own))
+      report(.invert, step + 1)
+    }
+    trace?.setInversion(levels, window: window)
+    guard fromReconstruction, let reconstruction else {
+      return Inversion(
+        latents: levels, window: window, text: source, sourceLatents: levels, reconstruction: nil, record: record,
+        needs: plan.needs)
+    }
+    return try reconstruct(levels, window: window, carried: carried, text: reconstruction)
+  }
+
+  /// The ablation of the paper's figure 3a: the source is denoised again from z_N with guidance, and its attention is kept.
+  private func reconstruct(
+    _ levels: [Tensor], window: ClipWindow, carried: [CarriedFrame], text: TextConditioning
+  ) throws -> Inversion {
+    let scheduler = plan.scheduler
+    var record = AttentionRecord()
+    var states = [levels[scheduler.steps]]
+    for step in 0..<scheduler.steps {
+      let sourceStep = scheduler.steps - 1 - step
+      let recording = RecordingAttention(plan.needs, step: sourceStep, keepsMaps: plan.record == .maps)
+      let keeps = plan.record != .recompute && plan.needs.wantsAnything(step: sourceStep)
+      let state = states[step]
+      let output = try guided(
+        state, step: step, scale: plan.edits[0].settings.guidanceScale, text: text, window: window,
+        processor: keeps ? recording : PlainAttention())
+      if keeps { record.set(recording.entries, step: sourceStep) }
+      let next = try perform { try scheduler.denoise(state, output: output, step: step, device: device) }
+      try checkFinite(
+        next, "reconstruction step \(step + 1) of \(scheduler.steps)", from: try doubled(state, text),
+        timestep: scheduler.timesteps[step], text: text, window: window)
+      states.append(
+        try joined(carried.compactMap { $0.reconstruction?[step + 1] }, next.rows(window.carried..<window.total)))
+      report(.reconstruct, step + 1)
+    }
+    trace?.setReconstruction(Array(states.dropFirst()), window: window)
+    return Inversion(
+      latents: levels, window: window, text: text.conditional, sourceLatents: Array(states.dropLast().reversed()),
+      reconstruction: states, record: record, needs: plan.needs)
+  }
+
+  // MARK: Edit
+
+  /// DDIM downwards from z_N with the target prompt, its attention fused with the source's.
+  ///
+  /// - Returns: x_0 ... x_N, each with the carried frames first.
+  func edit(_ index: Int, of inversion: Inversion, carried: [CarriedFrame]) throws -> [Tensor] {
+    let edit = plan.edits[index]
+    let scheduler = plan.scheduler
+    let window = inversion.window
+    let mask = BlendMask(threshold: edit.settings.blendThreshold)
+    let maskSites = Set(plan.maskSites)
+    var targetAttention = emptyMaskAttention(window)
+    var states = [inversion.latents[scheduler.steps]]
+    for step in 0..<scheduler.steps {
+      let state = states[step]
+      let sourceStep = scheduler.steps - 1 - step
+      let source = try sourceAttention(inversion, step: sourceStep, needs: edit.needs)
+      let fusesSelf = edit.selfSteps.contains(step)
+
+      // The mask of this step, for each resolution that asks.
+      var sourceAttention = emptyMaskAttention(window)
+      if let attention = sourceAttention, edit.blendsAttention || edit.blendsLatents {
+        sourceAttention = plan.maskSites.reduce(into: attention) { attention, site in
+          guard case .map(let map)? = source[site] else { return }
+          attention.add(
+            map.floats, heads: site.heads, tokens: PromptWords.contextLength, weights: edit.sourceBlendWeights)
+        }
+      }
+      var ownShare: ((Int, Int) -> [Float])?
+      if edit.blendsAttention, fusesSelf, let attention = sourceAttention {
+        var masks: [[Int]: [Float]] = [:]
+        for site in plan.sites where site.kind == .selfAttention && site.tokens <= plan.needs.maxTokens {
+          let sides = [site.rows, site.columns]
+          guard masks[sides] == nil else { continue }
+          let values = mask.mask(attention, rows: site.rows, columns: site.columns)
+          masks[sides] = values
+          trace?.setSelfMask(values, step: step, rows: site.rows, columns: site.columns, window: window)
+        }
+        ownShare = { rows, columns in masks[[rows, columns]] ?? [] }
+      }
+
+      let fusion = try AttentionFusion(
+        source: source, cross: edit.cross?.at(step: step), fusesSelf: fusesSelf, ownShare: ownShare,
+        observedSites: edit.blendsLatents ? maskSites : []
+      ) { site, map in
+        targetAttention?.add(
+          map.floats, heads: site.heads, tokens: PromptWords.contextLength, weights: edit.targetBlendWeights)
+      }
+      let output = try guided(
+        state, step: step, scale: edit.settings.guidanceScale, text: targets[index], window: window,
+        processor: fusion)
+      var next = try perform { try scheduler.denoise(state, output: output, step: step, device: device) }
+      try checkFinite(
+        next, "edit step \(step + 1) of \(scheduler.steps)", from: try doubled(state, targets[index]),
+        timestep: scheduler.timesteps[step], text: targets[index], window: window)
+      if edit.blendsLatents, let sourceAttention, let targetAttention {
+        next = try blend(
+          next, with: inversion.latents[scheduler.steps - step], mask, source: sourceAttention,
+          target: targetAttention, step: step, window: window)
+      }
+      states.append(
+        try joined(carried.map { $0.edits[index][step + 1] }, next.rows(window.carried..<window.total)))
+      report(.edit(index), step + 1)
+    }
+    trace?.setEdit(Array(states.dropFirst()), window: window)
+    return states
+  }
+
+  /// What the source's attention saw at a step: from the record, or, where the record lacks it, computed again from the
+  /// kept latents.
+  private func sourceAttention(
+    _ inversion: Inversion, step: Int, needs: RecordingNeeds
+  ) throws -> [AttentionSite: SourceAttention] {
+    guard needs.wantsAnything(step: step) else { return [:] }
+    let wanted = plan.sites.filter { needs.wants($0, step: step) }
+    if let entries = inversion.record.entries(step: step), wanted.allSatisfy({ entries[$0] != nil }) { return entries }
+    let recording = RecordingAttention(needs, step: step, keepsMaps: plan.record == .maps)
+    _ = try pass(
+      inversion.sourceLatents[step], timestep: plan.scheduler.inversionTimestep(step), text: inversion.text,
+      window: inversion.window, processor: recording)
+    return recording.entries
+  }
+
+  private func emptyMaskAttention(_ window: ClipWindow) -> BlendMask.Attention? {
+    plan.maskSites.first.map { BlendMask.Attention(frames: window.total, rows: $0.rows, columns: $0.columns) }
+  }
+
+  /// Latent blending: outside of the words' masks the inverted latents come back. As in the reference, the union of the
+  /// source's mask at this step and the target's mask of all steps so far is used, the inverted latents are one level
+  /// noisier than the edited ones, and only steps strictly between 0.2 N and 0.8 N (counted from 1) are blended.
+  private func blend(
+    _ state: Tensor, with inverted: Tensor, _ mask: BlendMask, source: BlendMask.Attention,
+    target: BlendMask.Attention, step: Int, window: ClipWindow
+  ) throws -> Tensor {
+    let (rows, columns) = (plan.latentRows, plan.latentColumns)
+    let sourceMask = mask.mask(source, rows: rows, columns: columns)
+    let union = zip(sourceMask, mask.mask(target, rows: rows, columns: columns)).map { max($0, $1) }
+    trace?.setLatentMask(source: sourceMask, union: union, step: step, plan: plan, window: window)
+    let steps = Double(plan.scheduler.steps)
+    guard step + 1 > Int(0.2 * steps), step + 1 < Int(0.8 * steps) else { return state }
+    var values = inverted.floats
+    let edited = state.floats
+    for (cell, share) in union.enumerated() where share != 0 {
+      for index in cell * plan.channels..<(cell + 1) * plan.channels { values[index] = edited[index] }
+    }
+    return try Tensor(values, shape: state.shape)
+  }
+
+  // MARK: Passes
+
+  private func perform<Result>(_ body: () throws -> Result) throws -> Result {
+    try device.perform(cancellation: cancellation, body)
+  }
+
+  private func pass(
+    _ latents: Tensor, timestep: Int, text: TextConditioning, window: ClipWindow,
+    processor: any AttentionProcessor, inspect: ((String, Tensor) throws -> Void)? = nil
+  ) throws -> Tensor {
+    passes += 1
+    return try perform {
+      try model.unet(
+        latents, timestep: timestep, text: text, coupling: window.coupledFrames(plan.coupling),
+        couplingMinWidth: plan.couplingMinWidth, processor: processor, device: device, inspect: inspect)
+    }
+  }
+
+  /// Classifier-free guidance (Ho and Salimans, equation 6): u + g (c - u), both halves in one pass.
+  private func guided(
+    _ state: Tensor, step: Int, scale: Float, text: TextConditioning, window: ClipWindow,
+    processor: any AttentionProcessor
+  ) throws -> Tensor {
+    let output = try pass(
+      try doubled(state, text), timestep: plan.scheduler.timesteps[step], text: text, window: window,
+      processor: processor)
+    guard text.batches == 2 else { return output }
+    let frames = window.total
+    return try perform {
+      try device.combine(1 - scale, output.rows(0..<frames), scale, output.rows(frames..<2 * frames))
+    }
+  }
+
+  private func doubled(_ state: Tensor, _ text: TextConditioning) throws -> Tensor {
+    text.batches == 2 ? try perform { try device.concatenate([state, state]) } : state
+  }
+
+  private func joined(_ carried: [Tensor], _ own: Tensor) throws -> Tensor {
+    carried.isEmpty ? own : try perform { try device.concatenate(carried + [own]) }
+  }
+
+  /// Ends the run where the latents left the numbers, naming the first layer whose output did. The pass is repeated with
+  /// plain attention to find it.
+  private func checkFinite(
+    _ latents: Tensor, _ stage: String, from input: Tensor, timestep: Int, text: TextConditioning, window: ClipWindow
+  ) throws {
+    guard latents.floats.contains(where: { !$0.isFinite }) else { return }
+    var culprit: String?
+    _ = try pass(input, timestep: timestep, text: text, window: window, processor: PlainAttention()) { layer, output in
+      if culprit == nil, output.floats.contains(where: { !$0.isFinite }) { culprit = layer }
+    }
+    let layer = culprit.map { "it began in the layer \($0)" } ?? "it began in the fused attention or the guidance"
+    throw EditError(
+      .numerics,
+      "the latents are not finite after \(stage) (timestep \(timestep)); \(layer). Check the checkpoint's weights, or lower "
+        + "guidance-scale and word-weights")
+  }
+}

@@ -1,0 +1,61 @@
+import Tensors
+
+/// The parts of a Stable Diffusion checkpoint, ready to run, or only opened: with every name and shape checked, but no
+/// weight read.
+public final class StableDiffusionModel: Sendable {
+  public let tokenizer: CLIPTokenizer
+  public let textEncoder: CLIPTextEncoder
+  public let autoencoder: AutoencoderKL
+  public let unet: UNet
+  public let schedulerConfiguration: SchedulerConfiguration
+  /// Changes with the checkpoint's content.
+  public let identity: String
+  /// Numbers in the weights.
+  public let parameterCount: Int
+  public let isLoaded: Bool
+
+  /// - Parameters:
+  ///   - device: Where the weights are packed; nil opens the checkpoint only.
+  ///   - progress: Told the share of the components that are done, 0...1.
+  /// - Throws: `ModelError` listing what is missing or wrong, `CancellationRequested`.
+  public init(
+    _ directory: ModelDirectory, device: Device?, surplus: Parameters.SurplusPolicy = .refuse,
+    progress: (Double) -> Void = { _ in }
+  ) throws {
+    tokenizer = try directory.tokenizer()
+    schedulerConfiguration = directory.scheduler
+    identity = directory.identity
+    isLoaded = device != nil
+
+    var parameters = try Parameters(directory.weights(.textEncoder), device: device, component: .textEncoder)
+    textEncoder = try CLIPTextEncoder(directory.textEncoder, parameters)
+    try parameters.finish(surplus: surplus)
+    var count = parameters.parameterCount
+    progress(0.1)
+
+    parameters = try Parameters(directory.weights(.vae), device: device, component: .vae)
+    autoencoder = try AutoencoderKL(directory.autoencoder, parameters)
+    try parameters.finish(surplus: surplus)
+    count += parameters.parameterCount
+    progress(0.2)
+
+    parameters = try Parameters(directory.weights(.unet), device: device, component: .unet)
+    unet = try UNet(directory.unet, parameters)
+    try parameters.finish(surplus: surplus)
+    parameterCount = count + parameters.parameterCount
+    progress(1)
+
+    guard unet.configuration.crossAttentionDimension == textEncoder.configuration.hiddenSize else {
+      throw ModelError(
+        .badData,
+        "the UNet reads text of width \(unet.configuration.crossAttentionDimension), the text encoder writes "
+          + "\(textEncoder.configuration.hiddenSize): they are of two models")
+    }
+    guard unet.configuration.inputChannels == autoencoder.configuration.latentChannels else {
+      throw ModelError(
+        .badData,
+        "the UNet takes \(unet.configuration.inputChannels) channels, the autoencoder has "
+          + "\(autoencoder.configuration.latentChannels): they are of two models")
+    }
+  }
+}
