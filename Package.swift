@@ -38,11 +38,12 @@ let package = Package(
       ],
       path: "Sources/fatezero"),
 
+    .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
-    .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion", "Tensors"]),
-    .testTarget(name: "FateZeroTests", dependencies: ["FateZero", "StableDiffusion", "Tensors"]),
+    .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion", "Tensors", "TestSupport"]),
+    .testTarget(name: "FateZeroTests", dependencies: ["FateZero", "StableDiffusion", "Tensors", "TestSupport"]),
     .testTarget(name: "MediaIOTests", dependencies: ["MediaIO"]),
-    .testTarget(name: "CommandTests", dependencies: ["FateZeroCommand", "FateZero", "MediaIO"]),
+    .testTarget(name: "CommandTests", dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )
