@@ -354,7 +354,7 @@ def make(root, name, specification, seed):
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     tensors, timesteps = expected(name, unet, vae, text, tokenizer, scheduler.config, generator)
     versions = {m.__name__: m.__version__ for m in (torch, diffusers, transformers, safetensors, numpy)}
-    save_file(tensors, folder / "expected.safetensors", metadata=versions)
+    save_file(tensors, folder / "expected.safetensors")
     (folder / "expected.json").write_text(
         json.dumps(
             dict(
