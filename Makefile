@@ -1,0 +1,38 @@
+# `make demo` and `make test` set up what they need, system packages included. `make help` lists the rest.
+
+SHELL := /bin/bash
+SWIFT ?= swift
+FATEZERO := .build/release/fatezero
+DEMO := demo-output
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test demo format lint clean
+
+help: ## Show this list.
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## Install the system packages that are missing; check the Swift toolchain.
+	@Scripts/setup.sh
+
+build: ## Make the release build: .build/release/fatezero.
+	$(SWIFT) build -c release
+
+test: setup build ## Build, then run all tests.
+	$(SWIFT) test
+
+demo: setup build ## Edit Examples/cat.mp4 with the model that is shipped.
+	mkdir -p $(DEMO)
+	$(FATEZERO) edit -y Examples/cat.mp4 $(DEMO)/tiger.mp4 --edit "a [cat -> tiger] on the grass"
+	Scripts/contact-sheet.sh Examples/cat.mp4 $(DEMO)/tiger.mp4 $(DEMO)/before-after.png
+	@echo
+	@echo "The edited clip: $(CURDIR)/$(DEMO)/tiger.mp4"
+	@echo "Before (above) and after (below): $(CURDIR)/$(DEMO)/before-after.png"
+
+format: ## Format the Swift sources in place.
+	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests
+
+lint: ## Report what `make format` would change, and doubtful style.
+	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
+
+clean: ## Remove what was built and the demo's output.
+	rm -rf .build $(DEMO)
