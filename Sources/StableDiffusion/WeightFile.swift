@@ -19,3 +19,10 @@ public protocol WeightFile: Sendable {
   /// - Throws: `ModelError` where there is no such tensor, or it does not hold floating-point numbers.
   func tensor(_ name: String) throws -> Tensor
 }
+
+/// Opens a file of weights by what its name ends in: `.safetensors`, `.bin`, or an index of one of them.
+/// - Throws: `ModelError`.
+public func openWeightFile(_ path: String) throws -> any WeightFile {
+  if path.hasSuffix(".json") { return try ShardedWeights(indexPath: path) }
+  return path.hasSuffix(".safetensors") ? try SafetensorsFile(path: path) : try PyTorchFile(path: path)
+}

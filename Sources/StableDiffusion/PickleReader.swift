@@ -1,0 +1,289 @@
+/// Reads the pickles that `torch.save` writes for a dictionary of tensors, and nothing else. A pickle is a program; this is an
+/// interpreter for the few of its instructions that build plain values. A name that a pickle wants to import only ever labels a
+/// value here. No code runs, whatever the file says.
+struct PickleReader {
+  /// Lists, tuples and dictionaries live in `collections` and are named by their index: nothing here is recursive, so
+  /// neither reading nor freeing a hostile file can exhaust the stack.
+  enum Value {
+    case none
+    case bool(Bool)
+    case integer(Int)
+    case number(Double)
+    case string(String)
+    case list(Int)
+    case tuple(Int)
+    case dictionary(Int)
+    /// "module.name".
+    case global(String)
+    case storage(Storage)
+    case tensor(Int)
+  }
+
+  /// Raw numbers in the archive.
+  struct Storage {
+    let type: String
+    let key: String
+    let count: Int
+  }
+
+  struct TensorDescription {
+    let storage: Storage
+    /// In elements.
+    let offset: Int
+    let shape: [Int]
+    /// In elements.
+    let strides: [Int]
+  }
+
+  /// Longest pickle that is read. That of Stable Diffusion's UNet has 150 kB.
+  static let byteLimit = 8 << 20
+
+  /// Everything that a pickle may name.
+  static let orderedDictionary = "collections.OrderedDict"
+  static let rebuildTensor = "torch._utils._rebuild_tensor_v2"
+  static let rebuildParameter = "torch._utils._rebuild_parameter"
+  static let storageTypes: Set<String> = [
+    "FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "LongStorage", "IntStorage", "ShortStorage", "CharStorage",
+    "ByteStorage", "BoolStorage",
+  ]
+
+  private let path: String
+  private let bytes: [UInt8]
+  private var place = 0
+  private var stack: [Value] = []
+  private var marks: [Int] = []
+  private var memo: [Int: Value] = [:]
+  /// Items of lists and tuples; keys and values of dictionaries in turn.
+  private var collections: [[Value]] = []
+  private var tensors: [TensorDescription] = []
+
+  /// - Parameter path: for messages.
+  private init(_ bytes: [UInt8], path: String) {
+    self.bytes = bytes
+    self.path = path
+  }
+
+  /// The named tensors of a pickled dictionary, or of the dictionary under its key "state_dict".
+  /// - Throws: `ModelError`, `.unsupported` where the pickle wants something that is not on the list.
+  static func tensors(in bytes: [UInt8], path: String) throws -> [String: TensorDescription] {
+    guard bytes.count <= byteLimit else {
+      throw ModelError(.badData, "\(path) has a pickle of \(bytes.count) bytes; at most \(byteLimit) are read")
+    }
+    var reader = PickleReader(bytes, path: path)
+    let result = try reader.run()
+    guard case .dictionary(var index) = result else { throw reader.damaged("it is not a dictionary of tensors") }
+    if case .dictionary(let inner)? = reader.value("state_dict", in: index) { index = inner }
+    var named: [String: TensorDescription] = [:]
+    let items = reader.collections[index]
+    for pair in stride(from: 0, to: items.count, by: 2) {
+      // Counters and settings that training code leaves beside the weights are not weights.
+      guard case .string(let name) = items[pair], case .tensor(let tensor) = items[pair + 1] else { continue }
+      named[name] = reader.tensors[tensor]
+    }
+    return named
+  }
+
+  private func value(_ key: String, in index: Int) -> Value? {
+    let items = collections[index]
+    for pair in stride(from: 0, to: items.count, by: 2) {
+      if case .string(key) = items[pair] { return items[pair + 1] }
+    }
+    return nil
+  }
+
+  // MARK: Instructions
+
+  private mutating func run() throws -> Value {
+    while true {
+      let opcode = try byte()
+      switch opcode {
+      case 0x80:  // PROTO
+        let version = try byte()
+        guard version <= 2 else {
+          throw ModelError(.unsupported, "\(path) is a pickle of protocol \(version); PyTorch writes protocol 2, save the file with torch.save")
+        }
+      case UInt8(ascii: "."):
+        guard stack.count == 1, marks.isEmpty else { throw damaged("values are left over") }
+        return try pop()
+      case UInt8(ascii: "N"): stack.append(.none)
+      case 0x88: stack.append(.bool(true))
+      case 0x89: stack.append(.bool(false))
+      case UInt8(ascii: "K"): stack.append(.integer(Int(try number(1))))
+      case UInt8(ascii: "M"): stack.append(.integer(Int(try number(2))))
+      case UInt8(ascii: "J"): stack.append(.integer(Int(Int32(truncatingIfNeeded: try number(4)))))
+      case 0x8a: stack.append(.integer(try longInteger()))
+      case UInt8(ascii: "G"):
+        stack.append(.number(Double(bitPattern: try take(8).reduce(0) { $0 << 8 | UInt64($1) })))
+      case UInt8(ascii: "X"): stack.append(.string(try text(count: Int(try number(4)))))
+      case UInt8(ascii: "U"): stack.append(.string(try text(count: Int(try number(1)))))
+      case UInt8(ascii: "T"): stack.append(.string(try text(count: Int(try number(4)))))
+      case UInt8(ascii: "]"): stack.append(.list(store([])))
+      case UInt8(ascii: "}"): stack.append(.dictionary(store([])))
+      case UInt8(ascii: ")"): stack.append(.tuple(store([])))
+      case UInt8(ascii: "("): marks.append(stack.count)
+      case UInt8(ascii: "t"): stack.append(.tuple(store(try popToMark())))
+      case 0x85: stack.append(.tuple(store(try pop(1))))
+      case 0x86: stack.append(.tuple(store(try pop(2))))
+      case 0x87: stack.append(.tuple(store(try pop(3))))
+      case UInt8(ascii: "a"): try appendToList(try pop(1))
+      case UInt8(ascii: "e"): try appendToList(try popToMark())
+      case UInt8(ascii: "s"): try setItems(try pop(2))
+      case UInt8(ascii: "u"): try setItems(try popToMark())
+      case UInt8(ascii: "q"): memo[Int(try number(1))] = try top()
+      case UInt8(ascii: "r"): memo[Int(try number(4))] = try top()
+      case UInt8(ascii: "h"): stack.append(try remembered(Int(try number(1))))
+      case UInt8(ascii: "j"): stack.append(try remembered(Int(try number(4))))
+      case UInt8(ascii: "c"): stack.append(.global(try allowedGlobal()))
+      case UInt8(ascii: "Q"): stack.append(.storage(try persistentStorage()))
+      case UInt8(ascii: "R"): try reduce()
+      case UInt8(ascii: "b"):
+        // The attributes of an OrderedDict (torch's `_metadata`): of no use here.
+        _ = try pop()
+        guard case .dictionary = try top() else { throw refused("to set attributes of an object") }
+      default:
+        throw refused("the instruction 0x\(String(opcode, radix: 16))")
+      }
+    }
+  }
+
+  /// `module\nname\n`, if it is on the list.
+  private mutating func allowedGlobal() throws -> String {
+    let name = try line() + "." + line()
+    let parts = name.split(separator: ".", maxSplits: 1)
+    let isStorage = parts.count == 2 && parts[0] == "torch" && Self.storageTypes.contains(String(parts[1]))
+    guard isStorage || [Self.orderedDictionary, Self.rebuildTensor, Self.rebuildParameter].contains(name) else {
+      throw refused("to use \(name.prefix(200))")
+    }
+    return name
+  }
+
+  /// A reference to an entry of the archive: ("storage", type, key, device, count).
+  private mutating func persistentStorage() throws -> Storage {
+    guard case .tuple(let index) = try pop(), collections[index].count == 5, case .string("storage") = collections[index][0],
+      case .global(let type) = collections[index][1], type.hasPrefix("torch."), case .string(let key) = collections[index][2],
+      case .integer(let count) = collections[index][4], count >= 0
+    else { throw damaged("a reference to the numbers of a tensor is malformed") }
+    return Storage(type: String(type.dropFirst("torch.".count)), key: key, count: count)
+  }
+
+  /// A call, of one of the three things that may be called.
+  private mutating func reduce() throws {
+    let operands = try pop(2)
+    guard case .global(let name) = operands[0], case .tuple(let index) = operands[1] else { throw refused("to call something") }
+    let arguments = collections[index]
+    switch name {
+    case Self.orderedDictionary where arguments.isEmpty: stack.append(.dictionary(store([])))
+    case Self.rebuildTensor: stack.append(try rebuiltTensor(arguments))
+    case Self.rebuildParameter:
+      guard case .tensor? = arguments.first else { throw damaged("a parameter is malformed") }
+      stack.append(arguments[0])
+    default: throw refused("to call \(name)")
+    }
+  }
+
+  private mutating func rebuiltTensor(_ arguments: [Value]) throws -> Value {
+    guard arguments.count >= 4, case .storage(let storage) = arguments[0], case .integer(let offset) = arguments[1],
+      case .tuple(let sizes) = arguments[2], case .tuple(let steps) = arguments[3], offset >= 0
+    else { throw damaged("a tensor is malformed") }
+    let shape = integers(in: sizes), strides = integers(in: steps)
+    guard shape.count == collections[sizes].count, strides.count == collections[steps].count, shape.count == strides.count,
+      shape.count <= 16, (shape + strides).allSatisfy({ $0 >= 0 })
+    else { throw damaged("a tensor has an impossible shape") }
+    tensors.append(TensorDescription(storage: storage, offset: offset, shape: shape, strides: strides))
+    return .tensor(tensors.count - 1)
+  }
+
+  private func integers(in index: Int) -> [Int] {
+    collections[index].compactMap { if case .integer(let value) = $0 { value } else { nil } }
+  }
+
+  private mutating func appendToList(_ items: [Value]) throws {
+    guard case .list(let index) = try top() else { throw damaged("it appends to something that is not a list") }
+    collections[index] += items
+  }
+
+  private mutating func setItems(_ items: [Value]) throws {
+    guard case .dictionary(let index) = try top(), items.count.isMultiple(of: 2) else {
+      throw damaged("it sets items of something that is not a dictionary")
+    }
+    collections[index] += items
+  }
+
+  // MARK: Stack and bytes
+
+  private mutating func store(_ items: [Value]) -> Int {
+    collections.append(items)
+    return collections.count - 1
+  }
+
+  private func top() throws -> Value {
+    guard let value = stack.last, stack.count > marks.last ?? 0 else { throw damaged("its stack is empty") }
+    return value
+  }
+
+  private mutating func pop() throws -> Value { try pop(1)[0] }
+
+  private mutating func pop(_ count: Int) throws -> [Value] {
+    guard stack.count - (marks.last ?? 0) >= count else { throw damaged("its stack is empty") }
+    defer { stack.removeLast(count) }
+    return Array(stack.suffix(count))
+  }
+
+  private mutating func popToMark() throws -> [Value] {
+    guard let mark = marks.popLast() else { throw damaged("a mark is missing") }
+    defer { stack.removeLast(stack.count - mark) }
+    return Array(stack[mark...])
+  }
+
+  private func remembered(_ index: Int) throws -> Value {
+    guard let value = memo[index] else { throw damaged("it recalls a value that it never kept") }
+    return value
+  }
+
+  private mutating func take(_ count: Int) throws -> ArraySlice<UInt8> {
+    guard count <= bytes.count - place else { throw damaged("it ends in the middle") }
+    defer { place += count }
+    return bytes[place..<place + count]
+  }
+
+  private mutating func byte() throws -> UInt8 {
+    guard place < bytes.count else { throw damaged("it ends in the middle") }
+    defer { place += 1 }
+    return bytes[place]
+  }
+
+  private mutating func number(_ count: Int) throws -> UInt64 { try take(count).littleEndian }
+
+  private mutating func longInteger() throws -> Int {
+    let count = Int(try number(1))
+    let digits = try take(count)
+    guard count <= 8 else { throw damaged("a number has \(count) bytes") }
+    guard count > 0 else { return 0 }
+    let shift = 64 - count * 8
+    return Int(truncatingIfNeeded: Int64(bitPattern: digits.littleEndian << UInt64(shift)) >> Int64(shift))
+  }
+
+  private mutating func text(count: Int) throws -> String {
+    guard let text = String(validating: try take(count), as: UTF8.self) else { throw damaged("a text is not UTF-8") }
+    return text
+  }
+
+  private mutating func line() throws -> String {
+    guard let end = bytes[place...].firstIndex(of: UInt8(ascii: "\n")) else { throw damaged("it ends in the middle") }
+    defer { place = end + 1 }
+    return String(decoding: bytes[place..<end], as: UTF8.self)
+  }
+
+  private func damaged(_ what: String) -> ModelError {
+    ModelError(.badData, "\(path) is damaged: \(what) (pickle, byte \(place)); download it again")
+  }
+
+  private func refused(_ what: String) -> ModelError {
+    ModelError(
+      .unsupported,
+      """
+      \(path) wants \(what), which plain weights do not need (pickle, byte \(place)). No code of it was run. \
+      Use the safetensors file of this model, or do not trust its source
+      """)
+  }
+}

@@ -1,0 +1,97 @@
+import Glibc
+
+/// Writes tensors as a safetensors file: beside the final name first, then renamed.
+public enum SafetensorsWriter {
+  /// Numbers in row-major order.
+  public enum Values: Sendable {
+    case float32([Float])
+    case int64([Int64])
+    case uint8([UInt8])
+
+    var count: Int {
+      switch self {
+      case .float32(let values): values.count
+      case .int64(let values): values.count
+      case .uint8(let values): values.count
+      }
+    }
+    var typeName: String {
+      switch self {
+      case .float32: "F32"
+      case .int64: "I64"
+      case .uint8: "U8"
+      }
+    }
+    var byteCount: Int {
+      switch self {
+      case .float32: count * 4
+      case .int64: count * 8
+      case .uint8: count
+      }
+    }
+  }
+
+  /// - Throws: `ModelError` naming the path where the shapes do not fit or the system cannot write; nothing is left behind.
+  public static func write(_ path: String, tensors: [(name: String, shape: [Int], values: Values)]) throws {
+    var header = "{"
+    var offset = 0
+    for (name, shape, values) in tensors {
+      guard shape.reduce(1, *) == values.count else {
+        throw ModelError(.badData, "cannot write \(path): \(name) has \(values.count) values for the shape \(shape)")
+      }
+      let shapeText = shape.map(String.init).joined(separator: ",")
+      header += header.utf8.count > 1 ? "," : ""
+      header += "\(quoted(name)):{\"dtype\":\"\(values.typeName)\",\"shape\":[\(shapeText)],"
+      header += "\"data_offsets\":[\(offset),\(offset + values.byteCount)]}"
+      offset += values.byteCount
+    }
+    header += "}"
+    // The numbers begin at a multiple of eight bytes, as the format recommends.
+    header += String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
+    let bytes = Array(header.utf8)
+    let length = (0..<8).map { UInt8(truncatingIfNeeded: bytes.count >> ($0 * 8)) }
+
+    let temporary = "\(path).\(getpid()).partial"
+    guard let file = fopen(temporary, "wbe") else { throw failure(path) }
+    var written = fwrite(length, 1, 8, file) == 8 && fwrite(bytes, 1, bytes.count, file) == bytes.count
+    for (_, _, values) in tensors where written {
+      switch values {
+      case .float32(let values): written = fwrite(values, 4, values.count, file) == values.count
+      case .int64(let values): written = fwrite(values, 8, values.count, file) == values.count
+      case .uint8(let values): written = fwrite(values, 1, values.count, file) == values.count
+      }
+    }
+    let reason = errno
+    let closed = fclose(file) == 0
+    guard written && closed else {
+      if !written { errno = reason }
+      let error = failure(path)
+      unlink(temporary)
+      throw error
+    }
+    guard rename(temporary, path) == 0 else {
+      let error = failure(path)
+      unlink(temporary)
+      throw error
+    }
+  }
+
+  private static func failure(_ path: String) -> ModelError {
+    ModelError(.badData, "cannot write \(path): \(String(cString: strerror(errno)))")
+  }
+
+  private static func quoted(_ name: String) -> String {
+    var text = "\""
+    for scalar in name.unicodeScalars {
+      switch scalar {
+      case "\"": text += "\\\""
+      case "\\": text += "\\\\"
+      case _ where scalar.value < 0x20:
+        let digits = String(scalar.value, radix: 16)
+        text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: text.unicodeScalars.append(scalar)
+      }
+    }
+    return text + "\""
+  }
+}

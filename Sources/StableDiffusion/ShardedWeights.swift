@@ -1,0 +1,45 @@
+import Tensors
+
+/// Weights spread over several files, with an index (`*.safetensors.index.json`, `*.bin.index.json`) that says which tensor is where.
+public final class ShardedWeights: WeightFile {
+  public let path: String
+  private let files: [String: any WeightFile]
+  /// Tensor -> file name.
+  private let places: [String: String]
+
+  /// - Throws: `ModelError` where the index or a shard is absent or damaged, or a shard lies outside the index's folder.
+  public init(indexPath: String) throws {
+    path = indexPath
+    let index = try JSONObject.decode(Index.self, path: indexPath, limit: SafetensorsFile.headerLimit)
+    places = index.weight_map
+    let folder = indexPath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+    var files: [String: any WeightFile] = [:]
+    for name in Set(places.values).sorted() {
+      guard name.hasSuffix(".safetensors") || name.hasSuffix(".bin"), !name.contains("/"), !name.contains("\0") else {
+        throw ModelError(
+          .badData, "\(indexPath) names the file \"\(name.prefix(200))\"; shards are .safetensors or .bin files beside the index")
+      }
+      files[name] = try openWeightFile(folder.isEmpty ? name : folder + "/" + name)
+    }
+    for (tensor, name) in places where files[name]?.shape(of: tensor) == nil {
+      throw ModelError(.badData, "\(indexPath) says that \(tensor.prefix(200)) is in \(name), which does not have it")
+    }
+    self.files = files
+  }
+
+  private struct Index: Decodable {
+    let weight_map: [String: String]
+  }
+
+  public var names: [String] { places.keys.sorted() }
+  public func shape(of name: String) -> [Int]? { file(name)?.shape(of: name) }
+  public func elementType(of name: String) -> ElementType? { file(name)?.elementType(of: name) }
+  public func typeName(of name: String) -> String? { file(name)?.typeName(of: name) }
+
+  public func tensor(_ name: String) throws -> Tensor {
+    guard let file = file(name) else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
+    return try file.tensor(name)
+  }
+
+  private func file(_ name: String) -> (any WeightFile)? { places[name].flatMap { files[$0] } }
+}
