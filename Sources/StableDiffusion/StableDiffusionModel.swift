@@ -27,19 +27,19 @@ public final class StableDiffusionModel: Sendable {
     identity = directory.identity
     isLoaded = device != nil
 
-    var parameters = try Parameters(directory.weights(.textEncoder), device: device, component: .textEncoder)
+    var parameters = Parameters(directory.weights(.textEncoder), device: device, component: .textEncoder)
     textEncoder = try CLIPTextEncoder(directory.textEncoder, parameters)
     try parameters.finish(surplus: surplus)
     var count = parameters.parameterCount
     progress(0.1)
 
-    parameters = try Parameters(directory.weights(.vae), device: device, component: .vae)
+    parameters = Parameters(directory.weights(.vae), device: device, component: .vae)
     autoencoder = try AutoencoderKL(directory.autoencoder, parameters)
     try parameters.finish(surplus: surplus)
     count += parameters.parameterCount
     progress(0.2)
 
-    parameters = try Parameters(directory.weights(.unet), device: device, component: .unet)
+    parameters = Parameters(directory.weights(.unet), device: device, component: .unet)
     unet = try UNet(directory.unet, parameters)
     try parameters.finish(surplus: surplus)
     parameterCount = count + parameters.parameterCount
