@@ -1,0 +1,212 @@
+import Foundation
+import StableDiffusion
+import Tensors
+import TestSupport
+import Testing
+
+@testable import FateZero
+
+/// The engine on the oracle's tiny model: windows, passes, repeatability, errors.
+@Suite struct ClipEditorTests {
+  private static let size = 64
+
+  private func clip(_ count: Int, _ name: String = "c64f8") throws -> [Frame] {
+    let entry = try TensorDump(Fixtures.oracle.appendingPathComponent("clips.safetensors"))[name]
+    let (frames, height, width) = (entry.shape[0], entry.shape[1], entry.shape[2])
+    let area = height * width * 3
+    return try (0..<count).map { index in
+      // Back and forth through the clip.
+      let phase = index % (2 * frames - 2 + (frames == 1 ? 2 : 0))
+      let frame = phase < frames ? phase : 2 * frames - 2 - phase
+      return try Frame(
+        width: width, height: height, pixels: entry.values[frame * area..<(frame + 1) * area].map { UInt8($0) })
+    }
+  }
+
+  private func settings(_ change: (inout Settings) -> Void = { _ in }) -> Settings {
+    var settings = Settings()
+    settings.edit = "a red tiger walking on the floor"
+    settings.source = "a black cat walking on the floor"
+    settings.steps = 4
+    settings.size = WorkingSize(width: Self.size, height: Self.size)
+    change(&settings)
+    return settings
+  }
+
+  private struct Run {
+    let frames: [[Frame]]
+    let passes: Int
+    let windows: [Int]
+  }
+
+  private func edit(
+    _ frames: [Frame], _ edits: [Settings], model name: String = "tinyA", cancellation: Cancellation = Cancellation(),
+    progress: @escaping (ClipEditor.Progress) -> Void = { _ in }
+  ) throws -> Run {
+    let device = try Device(threads: 2)
+    let model = try StableDiffusionModel(
+      ModelDirectory(path: Fixtures.oracle.appendingPathComponent("models/\(name)").path), device: device)
+    let size = FrameSize(width: frames[0].width, height: frames[0].height)
+    let plan = try EditPlan(model: model, edits: edits, frameSize: size)
+    let editor = try ClipEditor(
+      plan: plan, model: model, device: device, cancellation: cancellation, progress: progress)
+    var result = [[Frame]](repeating: [], count: edits.count)
+    var windows: [Int] = []
+    func take(_ window: ClipEditor.Window?) {
+      guard let window else { return }
+      windows.append(window.edits[0].count)
+      for (index, edited) in window.edits.enumerated() { result[index] += edited }
+    }
+    for frame in frames { take(try editor.push(frame)) }
+    take(try editor.finish())
+    return Run(frames: result, passes: editor.passes, windows: windows)
+  }
+
+  @Test func oneInversionServesSeveralEdits() throws {
+    let frames = try clip(3)
+    let other = settings { $0.edit = "a black dog walking on the floor" }
+    let one = try edit(frames, [settings()])
+    let two = try edit(frames, [settings(), other])
+    #expect(one.passes == 8)
+    #expect(two.passes == 12)
+    #expect(two.frames[0] == one.frames[0])
+    #expect(two.frames[1] == (try edit(frames, [other])).frames[0])
+    #expect(two.frames[0] != two.frames[1])
+  }
+
+  @Test func recomputingCostsAPassForEachStepThatReadsTheSource() throws {
+    let frames = try clip(2)
+    let kept = try edit(frames, [settings()])
+    let computed = try edit(frames, [settings { $0.record = .recompute }])
+    #expect(computed.passes == kept.passes + 4)
+    #expect(computed.frames == kept.frames)
+  }
+
+  @Test func theSameInputGivesTheSameBytes() throws {
+    let frames = try clip(3)
+    #expect(try edit(frames, [settings()]).frames == edit(frames, [settings()]).frames)
+  }
+
+  @Test(arguments: [1, 3, 4, 5, 9])
+  func asManyFramesComeOutAsWentIn(_ count: Int) throws {
+    let run = try edit(try clip(count), [settings { $0.clipLength = 4 }])
+    #expect(run.frames[0].count == count)
+    #expect(run.windows == [Int](repeating: 4, count: count / 4) + (count % 4 == 0 ? [] : [count % 4]))
+  }
+
+  @Test func aClipOfOneWindowIsTheWholeClip() throws {
+    let frames = try clip(4)
+    #expect(
+      try edit(frames, [settings { $0.clipLength = 0 }]).frames
+        == edit(frames, [settings { $0.clipLength = 4 }]).frames)
+  }
+
+  /// Carried frames follow the trajectory of their own window, so a window that repeats the first one's frames and reads
+  /// only the anchor gives nearly the same pictures.
+  @Test(arguments: ["self+middle", "middle", "previous+first", "self"])
+  func laterWindowsFollowTheAnchor(_ coupling: String) throws {
+    let first = try clip(4)
+    let run = try edit(
+      first + first, [settings { $0.clipLength = 4; $0.frameCoupling = try? FrameReference.parse(coupling) }])
+    var total = 0.0
+    for index in 0..<4 {
+      total += zip(run.frames[0][index].pixels, run.frames[0][index + 4].pixels)
+        .map { abs(Double($0) - Double($1)) }.reduce(0, +) / Double(first[0].pixels.count)
+    }
+    print("window 2 against window 1, \(coupling): mean difference \(total / 4) levels")
+    #expect(coupling == "self" ? total == 0 : total / 4 < 24)
+  }
+
+  @Test func aGuidanceScaleOfOneTakesOneRun() throws {
+    let run = try edit(try clip(2), [settings { $0.guidanceScale = 1 }])
+    #expect(run.passes == 8)
+    #expect(run.frames[0].count == 2)
+  }
+
+  @Test func withoutASourceOnlySelfAttentionIsKept() throws {
+    let run = try edit(try clip(2), [settings { $0.source = nil }])
+    #expect(run.frames[0].count == 2)
+    #expect(run.frames[0] != (try edit(try clip(2), [settings { $0.attentionSource = .none }])).frames[0])
+  }
+
+  @Test func cancellingEndsTheRun() throws {
+    let cancellation = Cancellation()
+    var steps = 0
+    #expect(throws: CancellationRequested.self) {
+      try edit(try clip(2), [settings()], cancellation: cancellation) { progress in
+        steps += 1
+        if progress.phase == .invert, progress.step == 2 { cancellation.request() }
+      }
+    }
+    // Two frames encoded, two steps inverted, nothing after.
+    #expect(steps == 4)
+  }
+
+  @Test func progressAddsUpToThePlannedWork() throws {
+    let frames = try clip(6)
+    let edits = [settings { $0.clipLength = 4 }, settings { $0.clipLength = 4; $0.edit = "a black dog walking on the floor" }]
+    var last = 0.0
+    _ = try edit(frames, edits) { progress in
+      #expect(progress.operations > last)
+      last = progress.operations
+    }
+    let model = try StableDiffusionModel(
+      ModelDirectory(path: Fixtures.oracle.appendingPathComponent("models/tinyA").path), device: nil)
+    let plan = try EditPlan(model: model, edits: edits, frameSize: FrameSize(width: 64, height: 64))
+    #expect(abs(last / plan.operations(frames: 6) - 1) < 1e-9)
+  }
+
+  @Test func numbersThatLeaveTheFiniteAreNamed() throws {
+    let error = #expect(throws: EditError.self) {
+      try edit(try clip(1), [settings { $0.wordWeights = [WordWeight(word: "tiger", weight: 1e38)] }])
+    }
+    #expect(error?.kind == .numerics)
+    #expect(error?.description.contains("edit step") == true)
+    print(error?.description ?? "")
+  }
+
+  @Test func framesOfAnotherSizeAreRefused() throws {
+    let frames = try clip(1) + [try Frame(width: 2, height: 2, pixels: [UInt8](repeating: 0, count: 12))]
+    #expect(throws: EditError.self) { try edit(frames, [settings()]) }
+  }
+
+  @Test(arguments: [(101, 67), (64, 96), (72, 104)])
+  func anySizeWorks(_ width: Int, _ height: Int) throws {
+    let pixels = (0..<width * height * 3).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+    let frame = try Frame(width: width, height: height, pixels: pixels)
+    let run = try edit(
+      [frame, frame],
+      [
+        settings {
+          $0.size = width % 8 == 0 && height % 8 == 0 ? WorkingSize(width: width, height: height) : nil
+          $0.blendWords = BlendWords(source: ["cat"], target: ["tiger"])
+          $0.blendLatents = true
+        }
+      ])
+    #expect(run.frames[0].count == 2)
+    #expect(run.frames[0][0].width == width && run.frames[0][0].height == height)
+  }
+
+  @Test func wordsThatDoNotOccurAreErrors() throws {
+    #expect(throws: SettingsError.self) {
+      try edit(try clip(1), [settings { $0.blendWords = BlendWords(source: ["zebra"], target: []) }])
+    }
+  }
+
+  @Test func tunedModelsRunOverWindows() throws {
+    let run = try edit(try clip(5), [settings { $0.clipLength = 3 }], model: "tinyA_tuned")
+    #expect(run.frames[0].count == 5)
+  }
+
+  @Test func theDefaultModelCouplesLayersByDefault() throws {
+    let model = try StableDiffusionModel(
+      ModelDirectory(path: Fixtures.repository.appendingPathComponent("Models/toyworld").path), device: nil)
+    for preset in [nil] + Presets.all.map({ Optional($0) }) {
+      var settings = settings { $0.size = nil }
+      try settings.apply(preset?.layer ?? [])
+      if settings.blendAttention == .on { settings.blendWords = BlendWords(source: ["cat"], target: ["tiger"]) }
+      let plan = try EditPlan(model: model, edits: [settings], frameSize: FrameSize(width: 128, height: 128))
+      #expect(!plan.coupledSites.isEmpty, "preset \(preset?.name ?? "none")")
+    }
+  }
+}
