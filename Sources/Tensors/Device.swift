@@ -1,7 +1,13 @@
+import CKernels
+
 /// Where tensors are computed: one implementation of the operators, its threads and its memory.
 ///
 /// Every operator is a method here (`Device+Linear.swift`, `Device+Attention.swift`, ...), takes float32 tensors and returns
-/// new ones, and looks at the cancellation of the running `perform` before it begins.
+/// new ones, and looks at the cancellation of the running `perform` before it begins. Operators of one device never run at
+/// the same time; each uses all of the device's threads. For the same operands and thread count the results are the same,
+/// byte for byte.
+///
+/// Not-a-number and infinities are carried through as IEEE arithmetic does; no operator looks for them.
 public final class Device: @unchecked Sendable {
   /// The libraries that do the heavy arithmetic.
   public enum Engine: String, Sendable, CaseIterable {
@@ -15,22 +21,113 @@ public final class Device: @unchecked Sendable {
   /// Number of threads, at least 1.
   public let threads: Int
   let pool = MemoryPool()
+  let matrices: any MatrixEngine
+  private let lock = RecursiveLock()
+  /// Of the calls of `perform` that are running, outermost first. Read and written with the lock held.
+  private var cancellations: [Cancellation] = []
 
-  /// - Parameter threads: 0 means the CPUs of the process's affinity mask.
+  private static let threadLimit = 1024
+
+  /// - Parameter threads: 0 means the CPUs of the process's affinity mask; at most 1024.
+  /// - Throws: `TensorError` for another number of threads, or where the engine cannot be set up.
   public init(engine: Engine = .oneDNN, threads: Int = 0) throws {
+    guard 0...Device.threadLimit ~= threads else {
+      throw TensorError("\(threads) threads: give a number from 0 (all CPUs) to \(Device.threadLimit)")
+    }
     self.engine = engine
-    self.threads = max(threads, 1)
+    self.threads = threads == 0 ? min(Int(kernel_available_cpus()), Device.threadLimit) : threads
+    matrices =
+      switch engine {
+      case .oneDNN: try OneDNNEngine()
+      case .openBLAS: OpenBLASEngine()
+      }
   }
 
-  /// Runs `body` with this device's thread count on the calling thread; callers on other threads wait, so that concurrent edits take turns.
-  /// `cancellation` is what the operators inside `body` look at. Calls may nest on one thread.
+  /// Runs `body` with this device's thread count on the calling thread; callers on other threads wait, so that concurrent
+  /// edits take turns. `cancellation` is what the operators inside `body` look at, besides those of the calls around this
+  /// one. Calls may nest on one thread.
   public func perform<Result>(cancellation: Cancellation? = nil, _ body: () throws -> Result) throws -> Result {
-    try body()
+    lock.lock()
+    let before = kernel_thread_count()
+    kernel_set_thread_count(CInt(threads))
+    if let cancellation { cancellations.append(cancellation) }
+    defer {
+      if cancellation != nil { cancellations.removeLast() }
+      kernel_set_thread_count(before)
+      lock.unlock()
+    }
+    return try body()
   }
 
-  /// Throws `CancellationRequested` if the running `perform` was cancelled.
-  public func checkCancellation() throws {}
+  /// Throws `CancellationRequested` if the running `perform` was cancelled. Outside of one there is nothing to cancel.
+  public func checkCancellation() throws {
+    lock.lock()
+    defer { lock.unlock() }
+    for cancellation in cancellations { try cancellation.check() }
+  }
 
   /// Gives the memory kept between passes back to the system.
   public func trimMemory() { pool.trim() }
+
+  /// What every operator runs in.
+  func run<Result>(_ body: () throws -> Result) throws -> Result {
+    try perform {
+      try checkCancellation()
+      return try body()
+    }
+  }
+}
+
+// MARK: - Parallel loops
+
+extension Device {
+  /// Calls `body(item, worker)` for each of 0 ..< items on this device's threads; 0 <= worker < threads. Which worker gets
+  /// which item is not fixed, so an item must not depend on it. The first error ends the loop, as does a cancellation.
+  func parallel(_ items: Int, _ body: (_ item: Int, _ worker: Int) throws -> Void) throws {
+    try withoutActuallyEscaping(body) { body in
+      let loop = ParallelLoop(body: body, cancellations: cancellations)
+      kernel_parallel(
+        items, CInt(threads),
+        { context, item, worker in
+          guard let context else { return }
+          Unmanaged<ParallelLoop>.fromOpaque(context).takeUnretainedValue().run(item, Int(worker))
+        }, Unmanaged.passUnretained(loop).toOpaque())
+      try withExtendedLifetime(loop) { try loop.finish() }
+    }
+  }
+
+  /// Cuts 0 ..< count into pieces of `grain` (the last one shorter) that run in parallel.
+  func parallel(count: Int, grain: Int, _ body: (Range<Int>) -> Void) throws {
+    let grain = max(grain, 1)
+    try parallel((count + grain - 1) / grain) { item, _ in
+      body(item * grain..<min((item + 1) * grain, count))
+    }
+  }
+
+  /// Floats that one item of an elementwise loop handles: some cache lines more than the cost of handing it out.
+  static let grain = 16384
+}
+
+// MARK: - Operands and results
+
+extension Device {
+  /// A tensor to be filled, from the pool.
+  func makeResult(_ shape: [Int]) throws -> Tensor {
+    guard let count = Tensor.count(of: shape) else { throw TensorError("the shape \(shape) is not one of a tensor") }
+    return Tensor(shape: shape, elementType: .float32, storage: try TensorStorage(byteCount: count * 4, pool: pool))
+  }
+
+  /// Throws unless `tensor` can be read as float32 in place.
+  func requireFloat32(_ tensors: Tensor?..., in operation: String) throws {
+    for case let tensor? in tensors where !tensor.isReadableAsFloat {
+      throw TensorError("\(operation) needs float32, not \(tensor.elementType) of shape \(tensor.shape): convert it first")
+    }
+  }
+}
+
+extension Tensor {
+  /// Whether `floatPointer` may be used: float32, on a multiple of its size.
+  var isReadableAsFloat: Bool {
+    elementType == .float32 && UInt(bitPattern: bytes) % UInt(MemoryLayout<Float>.alignment) == 0
+  }
 }

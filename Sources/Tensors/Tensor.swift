@@ -91,6 +91,7 @@ public struct Tensor: Sendable {
 }
 
 extension Tensor {
+  var isMapped: Bool { storage.isMapped }
   var bytes: UnsafeRawPointer { UnsafeRawPointer(storage.base) + byteOffset }
   /// Elements as float32, for reading by operators. Only for aligned float32 tensors, which all results of operators are.
   var floatPointer: UnsafePointer<Float> {

@@ -33,6 +33,10 @@ final class TensorStorage: @unchecked Sendable {
     owner = .file(file)
   }
 
+  var isMapped: Bool {
+    if case .file = owner { true } else { false }
+  }
+
   deinit {
     switch owner {
     case .heap: free(base)

@@ -1,1 +1,99 @@
 #pragma once
+// The inner loops of the operators, over contiguous float rows. Each runs on the calling thread alone; Swift shares the rows
+// out (`kernel_parallel`). Compiled for several vector widths and chosen when the library is loaded. Inputs and outputs of
+// one call do not overlap unless stated. Not-a-number and infinity go in and come out as IEEE arithmetic has them.
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Threads.c ------------------------------------------------------------------------------------------------------------
+
+/// Calls body(context, item, worker) for every item in 0 ..< items on at most `threads` threads of libgomp's pool, the one
+/// that oneDNN uses. Items are handed out as workers come free; 0 <= worker < threads.
+void kernel_parallel(ptrdiff_t items, int threads, void (*body)(void *, ptrdiff_t, int), void *context);
+/// The CPUs that this process may run on, at least 1.
+int kernel_available_cpus(void);
+/// The number of threads that libgomp gives to the calling thread's parallel loops.
+int kernel_thread_count(void);
+void kernel_set_thread_count(int threads);
+
+// Conversion.c: the source needs no alignment ----------------------------------------------------------------------------
+
+void kernel_convert_float16(const void *source, float *target, size_t count);
+void kernel_convert_bfloat16(const void *source, float *target, size_t count);
+
+// Activations.c: in place is allowed -------------------------------------------------------------------------------------
+
+/// x * sigmoid(scale * x): SiLU with scale 1, CLIP's "quick GELU" with 1.702.
+void kernel_swish(const float *x, float scale, float *y, size_t count);
+/// x * Phi(x), Phi by the error function.
+void kernel_gelu(const float *x, float *y, size_t count);
+/// rows of (value, gate), `channels` each -> value * gelu(gate).
+void kernel_geglu(const float *x, float *y, size_t rows, size_t channels);
+
+// Elementwise.c ----------------------------------------------------------------------------------------------------------
+
+/// y = a + b; y may be a.
+void kernel_add(const float *a, const float *b, float *y, size_t count);
+/// z = a x + b y
+void kernel_combine(float a, const float *x, float b, const float *y, float *z, size_t count);
+/// y[r] = x[r] + row for every row r; y may be x.
+void kernel_add_row(const float *x, const float *row, float *y, size_t rows, size_t channels);
+/// Mixes two rows: y = share * y + (1 - share) * x
+void kernel_mix(float share, const float *x, float *y, size_t count);
+
+// GroupNorm.c ------------------------------------------------------------------------------------------------------------
+
+/// sums[c] = sum over the rows of x[r, c]
+void kernel_channel_sums(const float *x, double *sums, size_t rows, size_t channels);
+/// sums[c] = sum over the rows of (x[r, c] - means[c])^2
+void kernel_channel_squares(const float *x, const double *means, double *sums, size_t rows, size_t channels);
+/// y[r, c] = x[r, c] * scales[c] + shifts[c], then SiLU where asked.
+void kernel_channel_affine(
+    const float *x, const float *scales, const float *shifts, bool silu, float *y, size_t rows, size_t channels);
+
+// LayerNorm.c ------------------------------------------------------------------------------------------------------------
+
+void kernel_layer_norm(
+    const float *x, const float *weight, const float *bias, float epsilon, float *y, size_t rows, size_t channels);
+
+// Softmax.c --------------------------------------------------------------------------------------------------------------
+
+/// In place, each row by itself.
+void kernel_softmax(float *x, size_t rows, size_t columns);
+
+// Attention.c: one pass of softmax over keys that arrive in pieces (Milakov and Gimelshein 2018, arXiv:1805.02867) -----------
+
+/// Turns a tile of logits into exponentials against the running maximum. `maxima` and `sums` (a number per row, at first
+/// -infinity and 0) are brought up to date, and `accumulators` (rows of `channels`, a stride apart) scaled to the new maximum.
+void kernel_softmax_piece(
+    float *logits, size_t rows, size_t columns, size_t logit_stride, float *maxima, float *sums, float *accumulators,
+    size_t channels, size_t accumulator_stride);
+/// logits[r, c] = -infinity where first_column + c > first_row + r.
+void kernel_mask_causal(
+    float *logits, size_t rows, size_t columns, size_t logit_stride, size_t first_row, size_t first_column);
+/// y = x * factor
+void kernel_scale(const float *x, float factor, float *y, size_t count);
+
+// Im2col.c ---------------------------------------------------------------------------------------------------------------
+
+typedef struct {
+  ptrdiff_t rows, columns, channels;            // of the image
+  ptrdiff_t kernel_rows, kernel_columns;
+  ptrdiff_t stride, top, left;
+  ptrdiff_t output_rows, output_columns;
+} kernel_window;
+
+/// The windows of the output positions first ..< first + count (counted through all images, row-major), one row of
+/// kernel_rows * kernel_columns * channels each; zeros outside the image.
+void kernel_im2col(const float *images, const kernel_window *window, ptrdiff_t first, ptrdiff_t count, float *matrix);
+
+// Layout.c ---------------------------------------------------------------------------------------------------------------
+
+/// (outer, inner, length) of a (inner, outer, length) source: y[i, j] = x[j, i] for i in first ..< first + count.
+void kernel_swap(
+    const float *x, float *y, size_t outer, size_t inner, size_t length, size_t first, size_t count);
+/// (rows, columns) -> (columns, rows)
+void kernel_transpose(const float *x, float *y, size_t rows, size_t columns);
+/// One row of pixels: y[column] = x[sources[column]], `channels` floats each.
+void kernel_gather_pixels(const float *x, const int32_t *sources, float *y, size_t columns, size_t channels);

@@ -1,0 +1,22 @@
+#include "CKernels.h"
+#include "Vector.h"
+
+typedef struct __attribute__((packed)) { uint16_t bits; } unaligned_half;
+
+/// IEEE binary16 in integer arithmetic, so that it vectorises everywhere: shift exponent and fraction into place, then
+/// correct the bias by a multiplication, which also brings the subnormal numbers out right.
+KERNEL void kernel_convert_float16(const void *source, float *target, size_t count) {
+  const unaligned_half *half = source;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits = half[i].bits;
+    uint32_t magnitude = (bits & 0x7fffu) << 13;
+    float value = float_of_bits(magnitude) * 0x1p112f;
+    uint32_t special = magnitude >= 0x0f800000u ? 0x7f800000u : 0u;
+    target[i] = float_of_bits(bits_of_float(value) | special | (bits & 0x8000u) << 16);
+  }
+}
+
+KERNEL void kernel_convert_bfloat16(const void *source, float *target, size_t count) {
+  const unaligned_half *half = source;
+  for (size_t i = 0; i < count; i++) target[i] = float_of_bits((uint32_t)half[i].bits << 16);
+}

@@ -1,0 +1,38 @@
+#pragma once
+// The two loops that both forms of softmax are made of.
+#include "Vector.h"
+
+#define LANES 32
+
+/// The largest entry; entries that are not a number are passed over, and show in the exponentials.
+INLINE float row_maximum(const float *row, size_t columns) {
+  float lanes[LANES];
+  for (size_t l = 0; l < LANES; l++) lanes[l] = -INFINITY;
+  size_t c = 0;
+  for (; c + LANES <= columns; c += LANES)
+    for (size_t l = 0; l < LANES; l++) lanes[l] = row[c + l] > lanes[l] ? row[c + l] : lanes[l];
+  float maximum = -INFINITY;
+  for (; c < columns; c++) maximum = row[c] > maximum ? row[c] : maximum;
+  for (size_t l = 0; l < LANES; l++) maximum = lanes[l] > maximum ? lanes[l] : maximum;
+  return maximum;
+}
+
+/// row = e^(row - maximum); returns their sum, taken in a fixed order.
+INLINE float exponentials(float *row, size_t columns, float maximum) {
+  float lanes[LANES];
+  for (size_t l = 0; l < LANES; l++) lanes[l] = 0;
+  size_t c = 0;
+  for (; c + LANES <= columns; c += LANES)
+    for (size_t l = 0; l < LANES; l++) {
+      row[c + l] = kernel_exp(row[c + l] - maximum);
+      lanes[l] += row[c + l];
+    }
+  float sum = 0;
+  for (; c < columns; c++) {
+    row[c] = kernel_exp(row[c] - maximum);
+    sum += row[c];
+  }
+  for (size_t step = LANES / 2; step > 0; step /= 2)
+    for (size_t l = 0; l < step; l++) lanes[l] += lanes[l + step];
+  return sum + lanes[0];
+}

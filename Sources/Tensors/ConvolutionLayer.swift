@@ -1,0 +1,39 @@
+/// Packed weights of a 2-D convolution over channels-last images. Made by `Device.makeConvolution`, used on the device that
+/// made it.
+public final class ConvolutionLayer: Sendable {
+  public let inputs: Int, outputs: Int
+  let geometry: ConvolutionGeometry
+  /// The device whose lock guards what is packed.
+  let device: Device
+  let packed: Packed
+
+  /// A 1x1 kernel that visits every pixel is a linear layer over the pixels.
+  enum Packed: Sendable {
+    case convolution(any PackedConvolution)
+    case linear(LinearLayer)
+  }
+
+  init(geometry: ConvolutionGeometry, device: Device, packed: Packed) {
+    (inputs, outputs) = (geometry.inputs, geometry.outputs)
+    (self.geometry, self.device, self.packed) = (geometry, device, packed)
+  }
+}
+
+/// The numbers that describe a convolution apart from its image.
+struct ConvolutionGeometry: Sendable {
+  var inputs, outputs: Int
+  var kernelRows, kernelColumns: Int
+  var stride: Int
+  var padding: Padding
+
+  var isPointwise: Bool { kernelRows == 1 && kernelColumns == 1 && stride == 1 && padding == Padding(0) }
+
+  var weightShape: [Int] { [outputs, inputs, kernelRows, kernelColumns] }
+
+  /// Rows and columns of the result, nil where the padded image is smaller than the kernel.
+  func outputSize(rows: Int, columns: Int) -> (rows: Int, columns: Int)? {
+    let padded = (rows: rows + padding.top + padding.bottom, columns: columns + padding.left + padding.right)
+    guard rows > 0, columns > 0, padded.rows >= kernelRows, padded.columns >= kernelColumns else { return nil }
+    return ((padded.rows - kernelRows) / stride + 1, (padded.columns - kernelColumns) / stride + 1)
+  }
+}

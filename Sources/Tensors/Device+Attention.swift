@@ -1,0 +1,283 @@
+import CKernels
+
+extension Device {
+  /// softmax(Q K^T * scale) V, each head by itself -> (n, q, heads*d). values (m, k, heads*d) are read by the same lists as
+  /// the keys. `causal`: key j of a frame only for queries i >= j.
+  ///
+  /// No map is kept: a tile of queries meets the keys piece by piece (Dao et al. 2022, arXiv:2205.14135).
+  public func attention(
+    _ operands: AttentionOperands, values: Tensor, heads: Int, scale: Float, causal: Bool = false
+  ) throws -> Tensor {
+    let extents = try AttentionExtents(operands, values: values, valueFrames: operands.keyFrames, heads: heads)
+    return try run {
+      let result = try makeResult(operands.queries.shape)
+      try attend(
+        operands, values: values, valueFrames: operands.keyFrames, extents: extents, scale: scale, causal: causal,
+        rows: extents.allRows, shares: nil, into: result)
+      return result
+    }
+  }
+
+  /// softmax(Q K^T * scale) -> (n, heads, q, k * keyFrames[i].count); all lists of key frames are of one length.
+  public func attentionMaps(_ operands: AttentionOperands, heads: Int, scale: Float) throws -> Tensor {
+    let extents = try AttentionExtents(operands, heads: heads)
+    let lists = operands.keyFrames.map(\.count)
+    guard let list = lists.first, lists.allSatisfy({ $0 == list }) else {
+      throw TensorError("attention maps need lists of key frames of one length, not \(lists)")
+    }
+    return try run {
+      let columns = list * extents.keyTokens
+      let maps = try makeResult([extents.frames, heads, extents.queryTokens, columns])
+      try parallel(tiles: extents.tiles(of: extents.allRows)) { tile, _ in
+        let first = (tile.frame * heads + tile.head) * extents.queryTokens + tile.first
+        let output = maps.mutableFloatPointer + first * columns
+        for (position, keyFrame) in operands.keyFrames[tile.frame].enumerated() {
+          try matrices.multiply(
+            MatrixProduct(
+              rows: tile.count, columns: extents.keyTokens, depth: extents.channels, alpha: scale,
+              a: extents.query(operands.queries, tile.frame, tile.first, tile.head), aStride: extents.width,
+              b: extents.key(operands.keys, keyFrame, 0, tile.head), bStride: extents.width, transposesB: true, beta: 0,
+              c: output + position * extents.keyTokens, cStride: columns))
+        }
+        kernel_softmax(output, tile.count, columns)
+      }
+      return maps
+    }
+  }
+
+  /// maps (n, heads, q, K) times values (m, k, heads*d), read by `valueFrames`, each of K / k frames -> (n, q, heads*d).
+  public func apply(maps: Tensor, values: Tensor, valueFrames: [[Int]], heads: Int) throws -> Tensor {
+    try requireFloat32(maps, values, in: "attention")
+    guard maps.shape.count == 4, maps.shape[1] == heads, heads > 0, maps.shape[0] == valueFrames.count else {
+      throw TensorError("\(maps.shape) are not the maps of \(heads) heads for \(valueFrames.count) frames")
+    }
+    guard values.shape.count == 3, values.shape[1] > 0, values.shape[2] > 0, values.shape[2] % heads == 0,
+      valueFrames.allSatisfy({ list in
+        list.allSatisfy((0..<values.shape[0]).contains) && list.count * values.shape[1] == maps.shape[3]
+      }), maps.shape[3] > 0
+    else { throw TensorError("maps \(maps.shape) do not fit the values \(values.shape) of the frames \(valueFrames)") }
+    return try run {
+      let extents = AttentionExtents(
+        frames: maps.shape[0], queryTokens: maps.shape[2], keyTokens: values.shape[1], heads: heads,
+        channels: values.shape[2] / heads)
+      let columns = maps.shape[3]
+      let result = try makeResult([extents.frames, extents.queryTokens, extents.width])
+      try parallel(tiles: extents.tiles(of: extents.allRows)) { tile, _ in
+        let first = (tile.frame * heads + tile.head) * extents.queryTokens + tile.first
+        for (position, valueFrame) in valueFrames[tile.frame].enumerated() {
+          try matrices.multiply(
+            MatrixProduct(
+              rows: tile.count, columns: extents.channels, depth: extents.keyTokens,
+              a: maps.floatPointer + first * columns + position * extents.keyTokens, aStride: columns,
+              b: extents.key(values, valueFrame, 0, tile.head), bStride: extents.width, beta: position == 0 ? 0 : 1,
+              c: extents.result(result, tile.frame, tile.first, tile.head), cStride: extents.width))
+        }
+      }
+      return result
+    }
+  }
+
+  /// The rows of two attention maps mixed, then applied to one set of values: (M A + (1-M) S) V, with M = ownShare, a number
+  /// in 0...1 for each of the n*q query rows.
+  ///
+  /// Rows with share 1 compute only `own`, with share 0 only `source`. own.keyFrames also read `values`; source.keyFrames[i]
+  /// must be as long as own.keyFrames[i].
+  public func blendedAttention(
+    own: AttentionOperands, source: AttentionOperands, ownShare: [Float], values: Tensor, heads: Int, scale: Float
+  ) throws -> Tensor {
+    let valueFrames = own.keyFrames
+    let extents = try AttentionExtents(own, values: values, valueFrames: valueFrames, heads: heads)
+    guard try AttentionExtents(source, values: values, valueFrames: valueFrames, heads: heads) == extents else {
+      throw TensorError("queries \(source.queries.shape) cannot stand in for \(own.queries.shape)")
+    }
+    let queries = extents.queryTokens
+    guard ownShare.count == extents.frames * queries, ownShare.allSatisfy({ 0...1 ~= $0 }) else {
+      throw TensorError("blended attention needs \(extents.frames * queries) shares from 0 to 1, not \(ownShare.count)")
+    }
+    return try run {
+      let result = try makeResult(own.queries.shape)
+      func rows(_ belongs: (Float) -> Bool) -> [[Int]] {
+        (0..<extents.frames).map { frame in (0..<queries).filter { belongs(ownShare[frame * queries + $0]) } }
+      }
+      try attend(
+        own, values: values, valueFrames: valueFrames, extents: extents, scale: scale, causal: false,
+        rows: rows { $0 > 0 }, shares: nil, into: result)
+      try attend(
+        source, values: values, valueFrames: valueFrames, extents: extents, scale: scale, causal: false,
+        rows: rows { $0 < 1 }, shares: ownShare, into: result)
+      return result
+    }
+  }
+
+  /// matrix (k, k) times values (m, k, c) along the tokens -> (m, k, c).
+  public func mixTokens(_ matrix: Tensor, _ values: Tensor) throws -> Tensor {
+    try requireFloat32(matrix, values, in: "a product")
+    guard values.shape.count == 3, matrix.shape == [values.shape[1], values.shape[1]] else {
+      throw TensorError("a matrix \(matrix.shape) cannot mix the tokens of \(values.shape)")
+    }
+    return try run {
+      let result = try makeResult(values.shape)
+      guard result.count > 0 else { return result }
+      let (tokens, channels) = (values.shape[1], values.shape[2])
+      let tileRows = AttentionExtents.tileRows, tiles = (tokens + tileRows - 1) / tileRows
+      try parallel(values.shape[0] * tiles) { item, _ in
+        let start = item / tiles * tokens * channels, first = item % tiles * tileRows
+        try matrices.multiply(
+          MatrixProduct(
+            rows: min(tileRows, tokens - first), columns: channels, depth: tokens,
+            a: matrix.floatPointer + first * tokens, aStride: tokens, b: values.floatPointer + start,
+            bStride: channels, beta: 0, c: result.mutableFloatPointer + start + first * channels, cStride: channels))
+      }
+      return result
+    }
+  }
+}
+
+// MARK: - Tiles
+
+/// The extents of one attention layer.
+struct AttentionExtents: Equatable {
+  var frames: Int
+  /// Tokens of one frame.
+  var queryTokens, keyTokens: Int
+  var heads: Int
+  /// Of one head.
+  var channels: Int
+
+  /// Floats from token to token.
+  var width: Int { heads * channels }
+
+  /// Queries that are handled together, and keys that they meet at a time: their logits fit a core's second-level cache.
+  static let tileRows = 64
+  static let pieceColumns = 512
+}
+
+/// Some queries of one frame and head: entries `first ..< first + count` of the frame's list of rows.
+struct AttentionTile {
+  var frame, head, first, count: Int
+}
+
+extension AttentionExtents {
+  /// - Throws: `TensorError` where the shapes do not fit each other or a list names a frame that is not there.
+  init(_ operands: AttentionOperands, heads: Int) throws {
+    let (queries, keys) = (operands.queries, operands.keys)
+    for tensor in [queries, keys] where !tensor.isReadableAsFloat {
+      throw TensorError("attention needs float32, not \(tensor.elementType) of shape \(tensor.shape): convert it first")
+    }
+    guard queries.shape.count == 3, keys.shape.count == 3, heads > 0, queries.shape[2] > 0,
+      queries.shape[2] == keys.shape[2], queries.shape[2] % heads == 0, keys.shape[1] > 0
+    else { throw TensorError("queries \(queries.shape) and keys \(keys.shape) do not fit \(heads) heads") }
+    guard operands.keyFrames.count == queries.shape[0],
+      operands.keyFrames.allSatisfy({ !$0.isEmpty && $0.allSatisfy((0..<keys.shape[0]).contains) })
+    else {
+      throw TensorError("key frames \(operands.keyFrames) do not fit queries \(queries.shape) and keys \(keys.shape)")
+    }
+    self.init(
+      frames: queries.shape[0], queryTokens: queries.shape[1], keyTokens: keys.shape[1], heads: heads,
+      channels: queries.shape[2] / heads)
+  }
+
+  init(_ operands: AttentionOperands, values: Tensor, valueFrames: [[Int]], heads: Int) throws {
+    try self.init(operands, heads: heads)
+    guard values.isReadableAsFloat else {
+      throw TensorError("attention needs float32, not \(values.elementType) of shape \(values.shape): convert it first")
+    }
+    guard values.shape.count == 3, values.shape[1] == keyTokens, values.shape[2] == width,
+      valueFrames.map(\.count) == operands.keyFrames.map(\.count),
+      valueFrames.allSatisfy({ $0.allSatisfy((0..<values.shape[0]).contains) })
+    else { throw TensorError("values \(values.shape) of the frames \(valueFrames) do not fit \(operands.keys.shape)") }
+  }
+
+  /// Every query row of every frame.
+  var allRows: [[Int]] { Array(repeating: Array(0..<queryTokens), count: frames) }
+
+  /// The listed rows cut into tiles, those of one frame and head one after the other.
+  func tiles(of rows: [[Int]]) -> [AttentionTile] {
+    rows.indices.flatMap { frame in
+      (0..<heads).flatMap { head in
+        stride(from: 0, to: rows[frame].count, by: Self.tileRows).map {
+          AttentionTile(frame: frame, head: head, first: $0, count: min(Self.tileRows, rows[frame].count - $0))
+        }
+      }
+    }
+  }
+
+  func query(_ tensor: Tensor, _ frame: Int, _ token: Int, _ head: Int) -> UnsafePointer<Float> {
+    tensor.floatPointer + (frame * queryTokens + token) * width + head * channels
+  }
+
+  func key(_ tensor: Tensor, _ frame: Int, _ token: Int, _ head: Int) -> UnsafePointer<Float> {
+    tensor.floatPointer + (frame * keyTokens + token) * width + head * channels
+  }
+
+  func result(_ tensor: Tensor, _ frame: Int, _ token: Int, _ head: Int) -> UnsafeMutablePointer<Float> {
+    tensor.mutableFloatPointer + (frame * queryTokens + token) * width + head * channels
+  }
+}
+
+extension Device {
+  private func parallel(tiles: [AttentionTile], _ body: (AttentionTile, _ worker: Int) throws -> Void) throws {
+    try parallel(tiles.count) { item, worker in try body(tiles[item], worker) }
+  }
+
+  /// Attention of the listed rows of each frame. Without `shares` they are stored; with them (a number for every row of every
+  /// frame) they are mixed into what is there, which keeps its share.
+  private func attend(
+    _ operands: AttentionOperands, values: Tensor, valueFrames: [[Int]], extents: AttentionExtents, scale: Float,
+    causal: Bool, rows: [[Int]], shares: [Float]?, into result: Tensor
+  ) throws {
+    let channels = extents.channels, tileRows = AttentionExtents.tileRows
+    let pieceColumns = min(AttentionExtents.pieceColumns, extents.keyTokens)
+    // Of each worker: queries, accumulators, logits, maxima, sums.
+    let workspaceCount = tileRows * (2 * channels + pieceColumns + 2)
+    let workspace = try makeResult([threads, workspaceCount])
+    try parallel(tiles: extents.tiles(of: rows)) { tile, worker in
+      let queries = workspace.mutableFloatPointer + worker * workspaceCount
+      let accumulators = queries + tileRows * channels
+      let logits = accumulators + tileRows * channels
+      let maxima = logits + tileRows * pieceColumns, sums = maxima + tileRows
+      let tileTokens = rows[tile.frame][tile.first..<tile.first + tile.count]
+      for (row, token) in tileTokens.enumerated() {
+        (queries + row * channels).update(
+          from: extents.query(operands.queries, tile.frame, token, tile.head), count: channels)
+      }
+      accumulators.update(repeating: 0, count: tile.count * channels)
+      maxima.update(repeating: -.infinity, count: tile.count)
+      sums.update(repeating: 0, count: tile.count)
+
+      for (keyFrame, valueFrame) in zip(operands.keyFrames[tile.frame], valueFrames[tile.frame]) {
+        for piece in stride(from: 0, to: extents.keyTokens, by: pieceColumns) {
+          // A causal tile needs no keys past its last query.
+          if causal, let last = tileTokens.last, piece > last { break }
+          let columns = min(pieceColumns, extents.keyTokens - piece)
+          try matrices.multiply(
+            MatrixProduct(
+              rows: tile.count, columns: columns, depth: channels, alpha: scale, a: queries, aStride: channels,
+              b: extents.key(operands.keys, keyFrame, piece, tile.head), bStride: extents.width, transposesB: true,
+              beta: 0, c: logits, cStride: pieceColumns))
+          if causal, let first = tileTokens.first {
+            kernel_mask_causal(logits, tile.count, columns, pieceColumns, first, piece)
+          }
+          kernel_softmax_piece(
+            logits, tile.count, columns, pieceColumns, maxima, sums, accumulators, channels, channels)
+          try matrices.multiply(
+            MatrixProduct(
+              rows: tile.count, columns: channels, depth: columns, a: logits, aStride: pieceColumns,
+              b: extents.key(values, valueFrame, piece, tile.head), bStride: extents.width, beta: 1, c: accumulators,
+              cStride: channels))
+        }
+      }
+
+      for (row, token) in tileTokens.enumerated() {
+        let attended = accumulators + row * channels
+        let output = extents.result(result, tile.frame, token, tile.head)
+        kernel_scale(attended, 1 / sums[row], attended, channels)
+        if let share = shares?[tile.frame * extents.queryTokens + token], share > 0 {
+          kernel_mix(share, attended, output, channels)
+        } else {
+          output.update(from: attended, count: channels)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,42 @@
+extension Device {
+  /// Packs a linear layer: weight (outputs, inputs), bias (outputs), of any element type, from a mapped file or not.
+  public func makeLinear(weight: Tensor, bias: Tensor?) throws -> LinearLayer {
+    guard weight.shape.count == 2, weight.shape.allSatisfy({ $0 > 0 }) else {
+      throw TensorError("the weight of a linear layer has the shape (outputs, inputs), not \(weight.shape)")
+    }
+    let (outputs, inputs) = (weight.shape[0], weight.shape[1])
+    try requireBias(bias, outputs: outputs)
+    return try run {
+      LinearLayer(
+        inputs: inputs, outputs: outputs, device: self,
+        packed: try matrices.pack(linearWeight: try weights(weight), bias: try bias.map(weights)))
+    }
+  }
+
+  /// (..., inputs) -> (..., outputs): activation(x W^T + b) + addend. The addend has the shape of the result.
+  public func linear(
+    _ x: Tensor, _ layer: LinearLayer, activation: Activation = .none, adding addend: Tensor? = nil
+  ) throws -> Tensor {
+    try requireFloat32(x, addend, in: "a linear layer")
+    guard layer.device === self else { throw TensorError("a linear layer was made on another device") }
+    guard x.shape.last == layer.inputs else {
+      throw TensorError("a linear layer of \(layer.inputs) inputs cannot take \(x.shape)")
+    }
+    let shape = Array(x.shape.dropLast()) + [layer.outputs]
+    guard addend == nil || addend?.shape == shape else {
+      throw TensorError("cannot add \(addend?.shape ?? []) to the \(shape) that a linear layer gives")
+    }
+    return try run {
+      let y = try makeResult(shape)
+      let rows = x.count / layer.inputs
+      if rows > 0 { try layer.packed.apply(x, rows: rows, activation: activation, addend: addend, into: y, on: self) }
+      return y
+    }
+  }
+
+  func requireBias(_ bias: Tensor?, outputs: Int) throws {
+    guard bias == nil || bias?.shape == [outputs] else {
+      throw TensorError("the bias of a layer with \(outputs) outputs has the shape \(bias?.shape ?? [])")
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import CKernels
+import Glibc
+
+extension Device {
+  /// Group normalisation (Wu and He 2018, arXiv:1803.08494) of x (n, ..., c): mean and variance over `framesPerStatistic`
+  /// consecutive frames, all their positions and c / groups channels, both summed in double precision; then
+  /// weight * x + bias per channel, then the activation (none or SiLU).
+  public func groupNorm(
+    _ x: Tensor, groups: Int, framesPerStatistic: Int = 1, weight: Tensor, bias: Tensor, epsilon: Float,
+    activation: Activation = .none
+  ) throws -> Tensor {
+    try requireFloat32(x, weight, bias, in: "group norm")
+    guard x.shape.count >= 2, let channels = x.shape.last, groups > 0, channels > 0, channels % groups == 0 else {
+      throw TensorError("the channels of \(x.shape) do not fall into \(groups) groups")
+    }
+    let frames = x.shape[0]
+    guard framesPerStatistic > 0, frames % framesPerStatistic == 0 else {
+      throw TensorError("\(frames) frames do not fall into sets of \(framesPerStatistic)")
+    }
+    guard weight.shape == [channels], bias.shape == [channels] else {
+      throw TensorError("group norm of \(channels) channels has a weight \(weight.shape) and a bias \(bias.shape)")
+    }
+    guard activation == .none || activation == .silu else {
+      throw TensorError("group norm is followed by no activation or SiLU, not \(activation)")
+    }
+    return try run {
+      let y = try makeResult(x.shape)
+      guard x.count > 0 else { return y }
+      let sets = frames / framesPerStatistic
+      let rows = x.count / channels / sets
+      let (scales, shifts) = try groupStatistics(
+        x, sets: sets, rows: rows, channels: channels, groups: groups, weight: weight, bias: bias, epsilon: epsilon)
+      let (input, output) = (x.floatPointer, y.mutableFloatPointer)
+      let piece = max(Device.grain / channels, 1), pieces = (rows + piece - 1) / piece
+      try parallel(sets * pieces) { item, _ in
+        let set = item / pieces, first = item % pieces * piece
+        let start = (set * rows + first) * channels
+        kernel_channel_affine(
+          input + start, scales.floatPointer + set * channels, shifts.floatPointer + set * channels,
+          activation == .silu, output + start, min(piece, rows - first), channels)
+      }
+      return y
+    }
+  }
+
+  /// The factor and the offset (sets, c) that normalise each channel. Each set's rows are summed in pieces whose size does not
+  /// depend on the number of threads.
+  private func groupStatistics(
+    _ x: Tensor, sets: Int, rows: Int, channels: Int, groups: Int, weight: Tensor, bias: Tensor, epsilon: Float
+  ) throws -> (scales: Tensor, shifts: Tensor) {
+    let piece = max(4 * Device.grain / channels, 1), pieces = (rows + piece - 1) / piece
+    let input = x.floatPointer
+    let storage = try TensorStorage(byteCount: sets * pieces * channels * MemoryLayout<Double>.stride, pool: pool)
+    let sums = storage.base.bindMemory(to: Double.self, capacity: sets * pieces * channels)
+
+    /// Runs `sum` over all pieces and adds up the sums of each group.
+    func total(_ sum: (_ set: Int, _ rows: UnsafePointer<Float>, _ sums: UnsafeMutablePointer<Double>, Int) -> Void)
+      throws -> [Double]
+    {
+      try parallel(sets * pieces) { item, _ in
+        let set = item / pieces, first = item % pieces * piece
+        sum(set, input + (set * rows + first) * channels, sums + item * channels, min(piece, rows - first))
+      }
+      var totals = [Double](repeating: 0, count: sets * groups)
+      for item in 0..<sets * pieces {
+        for channel in 0..<channels {
+          totals[item / pieces * groups + channel * groups / channels] += sums[item * channels + channel]
+        }
+      }
+      return totals
+    }
+
+    let count = Double(rows * (channels / groups))
+    let means = try total { _, rows, sums, count in kernel_channel_sums(rows, sums, count, channels) }.map { $0 / count }
+    let channelMeans = (0..<sets * channels).map { means[$0 / channels * groups + $0 % channels * groups / channels] }
+    let variances = try channelMeans.withUnsafeBufferPointer { channelMeans in
+      try total { set, rows, sums, count in
+        guard let means = channelMeans.baseAddress else { return }
+        kernel_channel_squares(rows, means + set * channels, sums, count, channels)
+      }.map { $0 / count }
+    }
+    let scales = try makeResult([sets, channels]), shifts = try makeResult([sets, channels])
+    for index in 0..<sets * channels {
+      let channel = index % channels
+      let variance = variances[index / channels * groups + channel * groups / channels]
+      let scale = Double(weight.floatPointer[channel]) / sqrt(variance + Double(epsilon))
+      scales.mutableFloatPointer[index] = Float(scale)
+      shifts.mutableFloatPointer[index] = Float(Double(bias.floatPointer[channel]) - channelMeans[index] * scale)
+    }
+    return (scales, shifts)
+  }
+
+  /// Layer normalisation (Ba et al. 2016, arXiv:1607.06450) of the last axis: x (..., c), weight and bias (c).
+  public func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float) throws -> Tensor {
+    try requireFloat32(x, weight, bias, in: "layer norm")
+    guard let channels = x.shape.last, channels > 0, weight.shape == [channels], bias.shape == [channels] else {
+      throw TensorError("layer norm of \(x.shape) has a weight \(weight.shape) and a bias \(bias.shape)")
+    }
+    return try run {
+      let y = try makeResult(x.shape)
+      let (input, output) = (x.floatPointer, y.mutableFloatPointer)
+      try parallel(count: x.count / channels, grain: Device.grain / channels) { rows in
+        let start = rows.lowerBound * channels
+        kernel_layer_norm(
+          input + start, weight.floatPointer, bias.floatPointer, epsilon, output + start, rows.count, channels)
+      }
+      return y
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import CKernels
+
+extension Device {
+  /// The last axes joined: (..., a), (..., b) -> (..., a+b).
+  public func concatenateChannels(_ a: Tensor, _ b: Tensor) throws -> Tensor {
+    try requireFloat32(a, b, in: "a concatenation")
+    guard let left = a.shape.last, let right = b.shape.last, a.shape.dropLast() == b.shape.dropLast() else {
+      throw TensorError("cannot join the channels of \(a.shape) and \(b.shape)")
+    }
+    return try run {
+      let channels = left + right
+      let y = try makeResult(Array(a.shape.dropLast()) + [channels])
+      guard y.count > 0 else { return y }
+      let (first, second, output) = (a.floatPointer, b.floatPointer, y.mutableFloatPointer)
+      try parallel(count: y.count / channels, grain: Device.grain / channels) { rows in
+        for row in rows {
+          (output + row * channels).update(from: first + row * left, count: left)
+          (output + row * channels + left).update(from: second + row * right, count: right)
+        }
+      }
+      return y
+    }
+  }
+
+  /// Joined along the first axis.
+  public func concatenate(_ parts: [Tensor]) throws -> Tensor {
+    guard let shape = parts.first?.shape, !shape.isEmpty,
+      parts.allSatisfy({ !$0.shape.isEmpty && $0.shape.dropFirst() == shape.dropFirst() })
+    else { throw TensorError("cannot join \(parts.map(\.shape)) along the first axis") }
+    for part in parts { try requireFloat32(part, in: "a concatenation") }
+    return try run {
+      let y = try makeResult([parts.reduce(0) { $0 + $1.shape[0] }] + shape.dropFirst())
+      var output = y.mutableFloatPointer
+      for part in parts {
+        let (from, to) = (part.floatPointer, output)
+        try parallel(count: part.count, grain: 4 * Device.grain) {
+          (to + $0.lowerBound).update(from: from + $0.lowerBound, count: $0.count)
+        }
+        output += part.count
+      }
+      return y
+    }
+  }
+
+  /// Rows of a (r, c) table of any element type -> (indices.count, c).
+  public func gather(_ table: Tensor, rows: [Int]) throws -> Tensor {
+    guard table.shape.count == 2, rows.allSatisfy((0..<table.shape[0]).contains) else {
+      throw TensorError("a table of the shape \(table.shape) does not have all of the rows asked for")
+    }
+    return try run {
+      let channels = table.shape[1]
+      let y = try makeResult([rows.count, channels])
+      for (position, row) in rows.enumerated() {
+        convertToFloat(
+          from: table.bytes + row * channels * table.elementType.byteCount, type: table.elementType,
+          into: y.mutableFloatPointer + position * channels, count: channels)
+      }
+      return y
+    }
+  }
+
+  /// (a, b, c, d) -> (a, c, b, d).
+  public func swapMiddleAxes(_ x: Tensor) throws -> Tensor {
+    try requireFloat32(x, in: "a transposition")
+    guard x.shape.count == 4 else { throw TensorError("\(x.shape) does not have four axes") }
+    return try run {
+      let (inner, outer, length) = (x.shape[1], x.shape[2], x.shape[3])
+      let y = try makeResult([x.shape[0], outer, inner, length])
+      guard x.count > 0 else { return y }
+      let (input, output) = (x.floatPointer, y.mutableFloatPointer)
+      let piece = max(Device.grain / (inner * length), 1), pieces = (outer + piece - 1) / piece
+      try parallel(x.shape[0] * pieces) { item, _ in
+        let start = item / pieces * inner * outer * length, first = item % pieces * piece
+        kernel_swap(input + start, output + start, outer, inner, length, first, min(piece, outer - first))
+      }
+      return y
+    }
+  }
+
+  /// Nearest neighbour, source index floor(i * h / rows): (n, h, w, c) -> (n, rows, columns, c).
+  public func upsampleNearest(_ x: Tensor, rows: Int, columns: Int) throws -> Tensor {
+    try requireFloat32(x, in: "a resize")
+    guard x.shape.count == 4, rows > 0, columns > 0, x.shape[1] > 0, x.shape[2] > 0, x.shape[2] <= Int(Int32.max) else {
+      throw TensorError("cannot resize images of the shape \(x.shape) to \(rows)x\(columns)")
+    }
+    let (height, width, channels) = (x.shape[1], x.shape[2], x.shape[3])
+    return try run {
+      let y = try makeResult([x.shape[0], rows, columns, channels])
+      let (input, output) = (x.floatPointer, y.mutableFloatPointer)
+      let sources = (0..<columns).map { Int32($0 * width / columns) }
+      try sources.withUnsafeBufferPointer { sources in
+        try parallel(count: x.shape[0] * rows, grain: Device.grain / max(columns * channels, 1)) { lines in
+          for line in lines {
+            let source = line / rows * height + line % rows * height / rows
+            kernel_gather_pixels(
+              input + source * width * channels, sources.baseAddress, output + line * columns * channels, columns,
+              channels)
+          }
+        }
+      }
+      return y
+    }
+  }
+}

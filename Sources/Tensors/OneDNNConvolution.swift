@@ -1,0 +1,90 @@
+import CDNNL
+
+/// A convolution by oneDNN's direct algorithm. State is guarded by the device's lock.
+final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
+  private struct Key: Hashable {
+    var images, rows, columns: Int
+    var adds: Bool
+  }
+
+  private let engine: OneDNNEngine
+  private let geometry: ConvolutionGeometry
+  private let bias: Tensor?
+  private var weights: OneDNNPackedWeights
+  private var primitives = OneDNNPrimitives<Key>()
+
+  init(engine: OneDNNEngine, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry) throws {
+    (self.engine, self.bias, self.geometry) = (engine, bias, geometry)
+    let plain = OneDNNWeights(
+      descriptor: try dnnl_memory_desc_t(weight.shape, dnnl_abcd), storage: weight.storage, offset: weight.byteOffset)
+    // The layout that suits this image serves others as well.
+    let typical = Key(
+      images: 2, rows: max(32, geometry.kernelRows), columns: max(32, geometry.kernelColumns), adds: false)
+    let asked = try OneDNNConvolution.primitive(
+      typical, geometry, hasBias: bias != nil, weights: try dnnl_memory_desc_t(weight.shape, dnnl_format_tag_any),
+      engine: engine)
+    weights = OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
+  }
+
+  func apply(_ x: Tensor, addend: Tensor?, into y: Tensor, on device: Device) throws {
+    // The library adds to what it finds in the result's place; reading a separate addend is left to a slower kernel of its.
+    if let addend {
+      let (source, target) = (addend.floatPointer, y.mutableFloatPointer)
+      try device.parallel(count: y.count, grain: 4 * Device.grain) {
+        (target + $0.lowerBound).update(from: source + $0.lowerBound, count: $0.count)
+      }
+    }
+    let key = Key(images: x.shape[0], rows: x.shape[1], columns: x.shape[2], adds: addend != nil)
+    let primitive = try primitives.find(key) {
+      func make(_ weights: dnnl_memory_desc_t) throws -> OneDNNPrimitive {
+        try OneDNNConvolution.primitive(key, geometry, hasBias: bias != nil, weights: weights, engine: engine)
+      }
+      do {
+        return try make(weights.preferred)
+      } catch {
+        return try make(try dnnl_memory_desc_t(geometry.weightShape, dnnl_format_tag_any))
+      }
+    }
+    let packed = try weights.find(primitive.weights, engine: engine)
+    var arguments: [OneDNNPrimitive.Argument] = [
+      (DNNL_ARG_SRC_0, try OneDNNConvolution.images(x.shape), UnsafeMutableRawPointer(mutating: x.bytes)),
+      (DNNL_ARG_WEIGHTS_0, packed.descriptor, packed.pointer),
+      (DNNL_ARG_DST_0, try OneDNNConvolution.images(y.shape), UnsafeMutableRawPointer(y.mutableFloatPointer)),
+    ]
+    if let bias {
+      arguments.append(
+        (DNNL_ARG_BIAS, try dnnl_memory_desc_t([geometry.outputs], dnnl_a), UnsafeMutableRawPointer(mutating: bias.bytes))
+      )
+    }
+    try primitive.run(arguments, pool: device.pool)
+  }
+
+  /// (n, h, w, c) in memory, which the library wants named in the order n, c, h, w.
+  private static func images(_ shape: [Int]) throws -> dnnl_memory_desc_t {
+    try dnnl_memory_desc_t([shape[0], shape[3], shape[1], shape[2]], dnnl_acdb)
+  }
+
+  private static func primitive(
+    _ key: Key, _ geometry: ConvolutionGeometry, hasBias: Bool, weights: dnnl_memory_desc_t, engine: OneDNNEngine
+  ) throws -> OneDNNPrimitive {
+    guard let size = geometry.outputSize(rows: key.rows, columns: key.columns) else {
+      throw TensorError("an image of \(key.rows)x\(key.columns) is smaller than the kernel")
+    }
+    var operation = dnnl_convolution_desc_t()
+    var source = try images([key.images, key.rows, key.columns, geometry.inputs])
+    var weights = weights
+    var bias = hasBias ? try dnnl_memory_desc_t([geometry.outputs], dnnl_a) : dnnl_memory_desc_t()
+    var result = try images([key.images, size.rows, size.columns, geometry.outputs])
+    let stride = dnnl_dim_t(geometry.stride)
+    // Rows and columns that no window reaches, where the stride does not divide the image, are a negative padding to the library.
+    let bottom = (size.rows - 1) * geometry.stride + geometry.kernelRows - key.rows - geometry.padding.top
+    let right = (size.columns - 1) * geometry.stride + geometry.kernelColumns - key.columns - geometry.padding.left
+    try check(
+      dnnl_convolution_forward_desc_init(
+        &operation, dnnl_forward_inference, dnnl_convolution_direct, &source, &weights, &bias, &result,
+        [stride, stride], [dnnl_dim_t(geometry.padding.top), dnnl_dim_t(geometry.padding.left)],
+        [dnnl_dim_t(bottom), dnnl_dim_t(right)]),
+      "convolve images (\(key.images), \(key.rows), \(key.columns), \(geometry.inputs))")
+    return try OneDNNPrimitive(&operation, key.adds ? [.accumulate] : [], engine: engine)
+  }
+}

@@ -1,0 +1,96 @@
+import CDNNL
+
+/// oneDNN (https://oneapi-src.github.io/oneDNN/v2.6/): activations in plain channels-last layout, weights reordered once into
+/// the layout that the library asks for, one compiled primitive per shape.
+final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
+  let engine: dnnl_engine_t
+  let stream: dnnl_stream_t
+
+  init() throws {
+    var engine: dnnl_engine_t?
+    try check(dnnl_engine_create(&engine, dnnl_cpu, 0), "set up")
+    var stream: dnnl_stream_t?
+    let status = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags.rawValue)
+    guard status == dnnl_success, let engine, let stream else {
+      dnnl_engine_destroy(engine)
+      throw TensorError("oneDNN could not be set up: \(describe(status))")
+    }
+    (self.engine, self.stream) = (engine, stream)
+  }
+
+  deinit {
+    dnnl_stream_destroy(stream)
+    dnnl_engine_destroy(engine)
+  }
+
+  func pack(linearWeight weight: Tensor, bias: Tensor?) throws -> any PackedLinear {
+    try OneDNNLinear(engine: self, weight: weight, bias: bias)
+  }
+
+  func pack(convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry) throws
+    -> any PackedConvolution
+  {
+    try OneDNNConvolution(engine: self, weight: weight, bias: bias, geometry: geometry)
+  }
+
+  // Within a parallel loop the library keeps to the calling thread.
+  func multiply(_ product: MatrixProduct) throws {
+    try check(
+      dnnl_sgemm(
+        CChar(UInt8(ascii: "N")), CChar(UInt8(ascii: product.transposesB ? "T" : "N")), dnnl_dim_t(product.rows),
+        dnnl_dim_t(product.columns), dnnl_dim_t(product.depth), product.alpha, product.a, dnnl_dim_t(product.aStride),
+        product.b, dnnl_dim_t(product.bStride), product.beta, product.c, dnnl_dim_t(product.cStride)),
+      "multiply matrices")
+  }
+}
+
+// MARK: - Values of the C interface
+
+/// Throws what oneDNN could not do and why.
+func check(_ status: dnnl_status_t, _ action: @autoclosure () -> String) throws {
+  guard status == dnnl_success else { throw TensorError("oneDNN could not \(action()): \(describe(status))") }
+}
+
+private func describe(_ status: dnnl_status_t) -> String { String(cString: dnnl_status2str(status)) }
+
+extension dnnl_memory_desc_t {
+  /// A float32 array of the given extents; the tag says in which order they lie, `dnnl_format_tag_any` leaves it to the library.
+  init(_ extents: [Int], _ tag: dnnl_format_tag_t) throws {
+    self.init()
+    let extents = extents.map(dnnl_dim_t.init)
+    try check(
+      dnnl_memory_desc_init_by_tag(&self, CInt(extents.count), extents, dnnl_f32, tag), "describe an array of \(extents)")
+  }
+
+  static func equal(_ a: Self, _ b: Self) -> Bool {
+    withUnsafePointer(to: a) { a in withUnsafePointer(to: b) { b in dnnl_memory_desc_equal(a, b) != 0 } }
+  }
+
+  var byteCount: Int { withUnsafePointer(to: self) { dnnl_memory_desc_get_size($0) } }
+}
+
+/// Weights in one layout.
+struct OneDNNWeights: @unchecked Sendable {
+  let descriptor: dnnl_memory_desc_t
+  let storage: TensorStorage
+  /// Bytes from the start of the storage.
+  var offset = 0
+
+  var pointer: UnsafeMutableRawPointer { storage.base + offset }
+}
+
+extension OneDNNEngine {
+  /// A copy of `weights` in another layout.
+  func reorder(_ weights: OneDNNWeights, to descriptor: dnnl_memory_desc_t) throws -> OneDNNWeights {
+    let result = OneDNNWeights(descriptor: descriptor, storage: try TensorStorage(byteCount: descriptor.byteCount))
+    var (from, to) = (weights.descriptor, descriptor)
+    var primitiveDescriptor: dnnl_primitive_desc_t?
+    try check(
+      dnnl_reorder_primitive_desc_create(&primitiveDescriptor, &from, engine, &to, engine, nil), "reorder weights")
+    defer { dnnl_primitive_desc_destroy(primitiveDescriptor) }
+    let primitive = try OneDNNPrimitive(primitiveDescriptor, engine: self)
+    try primitive.run(
+      [(DNNL_ARG_SRC_0, from, weights.pointer), (DNNL_ARG_DST_0, to, result.pointer)], pool: MemoryPool())
+    return result
+  }
+}

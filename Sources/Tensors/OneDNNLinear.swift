@@ -1,0 +1,79 @@
+import CDNNL
+
+/// A linear layer as oneDNN's matrix product. State is guarded by the device's lock.
+final class OneDNNLinear: PackedLinear, @unchecked Sendable {
+  private struct Key: Hashable {
+    var rows: Int
+    var activation: Activation
+    var adds: Bool
+  }
+
+  private let engine: OneDNNEngine
+  private let inputs: Int, outputs: Int
+  private let bias: Tensor?
+  private var weights: OneDNNPackedWeights
+  private var primitives = OneDNNPrimitives<Key>()
+
+  /// The layout of the weights is asked for with this many rows; it serves other numbers of rows as well.
+  private static let typicalRows = 4096
+
+  init(engine: OneDNNEngine, weight: Tensor, bias: Tensor?) throws {
+    (self.engine, self.bias) = (engine, bias)
+    (outputs, inputs) = (weight.shape[0], weight.shape[1])
+    // (outputs, inputs) row-major is (inputs, outputs) column-major.
+    let plain = OneDNNWeights(
+      descriptor: try dnnl_memory_desc_t([inputs, outputs], dnnl_ba), storage: weight.storage, offset: weight.byteOffset)
+    let asked = try OneDNNLinear.primitive(
+      Key(rows: OneDNNLinear.typicalRows, activation: .none, adds: false), inputs: inputs, outputs: outputs,
+      hasBias: bias != nil, weights: try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any), engine: engine)
+    weights = OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
+  }
+
+  func apply(_ x: Tensor, rows: Int, activation: Activation, addend: Tensor?, into y: Tensor, on device: Device) throws {
+    let key = Key(rows: rows, activation: activation, adds: addend != nil)
+    let primitive = try primitives.find(key) {
+      func make(_ weights: dnnl_memory_desc_t) throws -> OneDNNPrimitive {
+        try OneDNNLinear.primitive(
+          key, inputs: inputs, outputs: outputs, hasBias: bias != nil, weights: weights, engine: engine)
+      }
+      do {
+        return try make(weights.preferred)
+      } catch {
+        return try make(try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any))
+      }
+    }
+    let packed = try weights.find(primitive.weights, engine: engine)
+    let result = try dnnl_memory_desc_t([rows, outputs], dnnl_ab)
+    var arguments: [OneDNNPrimitive.Argument] = [
+      (DNNL_ARG_SRC_0, try dnnl_memory_desc_t([rows, inputs], dnnl_ab), UnsafeMutableRawPointer(mutating: x.bytes)),
+      (DNNL_ARG_WEIGHTS_0, packed.descriptor, packed.pointer),
+      (DNNL_ARG_DST_0, result, UnsafeMutableRawPointer(y.mutableFloatPointer)),
+    ]
+    if let bias {
+      arguments.append(
+        (DNNL_ARG_BIAS, try dnnl_memory_desc_t([1, outputs], dnnl_ab), UnsafeMutableRawPointer(mutating: bias.bytes)))
+    }
+    if let addend {
+      let position = activation == .none ? 0 : 1
+      arguments.append((OneDNNPrimitive.addend(position), result, UnsafeMutableRawPointer(mutating: addend.bytes)))
+    }
+    try primitive.run(arguments, pool: device.pool)
+  }
+
+  private static func primitive(
+    _ key: Key, inputs: Int, outputs: Int, hasBias: Bool, weights: dnnl_memory_desc_t, engine: OneDNNEngine
+  ) throws -> OneDNNPrimitive {
+    var operation = dnnl_matmul_desc_t()
+    var source = try dnnl_memory_desc_t([key.rows, inputs], dnnl_ab)
+    var weights = weights
+    var bias = hasBias ? try dnnl_memory_desc_t([1, outputs], dnnl_ab) : dnnl_memory_desc_t()
+    var result = try dnnl_memory_desc_t([key.rows, outputs], dnnl_ab)
+    try check(
+      dnnl_matmul_desc_init(&operation, &source, &weights, &bias, &result),
+      "multiply (\(key.rows), \(inputs)) by (\(inputs), \(outputs))")
+    var postOperations: [OneDNNPrimitive.PostOperation] = []
+    if key.activation != .none { postOperations.append(.activation(key.activation)) }
+    if key.adds { postOperations.append(.add(result)) }
+    return try OneDNNPrimitive(&operation, postOperations, engine: engine)
+  }
+}

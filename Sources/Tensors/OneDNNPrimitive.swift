@@ -1,0 +1,127 @@
+import CDNNL
+
+/// A compiled operation for one shape.
+final class OneDNNPrimitive {
+  /// What is done with the result before it is stored.
+  enum PostOperation {
+    /// Added to what the result's memory holds.
+    case accumulate
+    case activation(Activation)
+    /// Another array is added, read as the argument `addend(position in the list)`.
+    case add(dnnl_memory_desc_t)
+  }
+
+  typealias Argument = (index: CInt, descriptor: dnnl_memory_desc_t, pointer: UnsafeMutableRawPointer)
+
+  /// The layout that the operation wants its weights in.
+  let weights: dnnl_memory_desc_t
+  private let engine: OneDNNEngine
+  private let primitive: dnnl_primitive_t
+  private let scratchpad: dnnl_memory_desc_t
+  /// Made at the first run, then only moved.
+  private var memories: [CInt: dnnl_memory_t] = [:]
+
+  static func addend(_ position: Int) -> CInt {
+    DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE * CInt(position + 1) | DNNL_ARG_SRC_1
+  }
+
+  /// - Parameter operation: points to the operation's own descriptor, such as `dnnl_matmul_desc_t`.
+  convenience init(_ operation: UnsafeRawPointer, _ postOperations: [PostOperation], engine: OneDNNEngine) throws {
+    let action = "prepare an operation"
+    var attributes: dnnl_primitive_attr_t?
+    try check(dnnl_primitive_attr_create(&attributes), action)
+    defer { dnnl_primitive_attr_destroy(attributes) }
+    try check(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user), action)
+    var list: dnnl_post_ops_t?
+    try check(dnnl_post_ops_create(&list), action)
+    defer { dnnl_post_ops_destroy(list) }
+    for postOperation in postOperations {
+      let status =
+        switch postOperation {
+        case .accumulate: dnnl_post_ops_append_sum(list, 1)
+        case .activation(.none): dnnl_success
+        case .activation(.silu): dnnl_post_ops_append_eltwise(list, 1, dnnl_eltwise_swish, 1, 0)
+        case .activation(.quickGELU): dnnl_post_ops_append_eltwise(list, 1, dnnl_eltwise_swish, 1.702, 0)
+        case .activation(.gelu): dnnl_post_ops_append_eltwise(list, 1, dnnl_eltwise_gelu_erf, 0, 0)
+        case .add(var descriptor): dnnl_post_ops_append_binary(list, dnnl_binary_add, &descriptor)
+        }
+      try check(status, action)
+    }
+    try check(dnnl_primitive_attr_set_post_ops(attributes, list), action)
+    var descriptor: dnnl_primitive_desc_t?
+    try check(dnnl_primitive_desc_create(&descriptor, operation, attributes, engine.engine, nil), action)
+    defer { dnnl_primitive_desc_destroy(descriptor) }
+    try self.init(descriptor, engine: engine)
+  }
+
+  init(_ descriptor: dnnl_primitive_desc_t?, engine: OneDNNEngine) throws {
+    var primitive: dnnl_primitive_t?
+    try check(dnnl_primitive_create(&primitive, descriptor), "compile an operation")
+    guard let primitive else { throw TensorError("oneDNN could not compile an operation") }
+    (self.engine, self.primitive) = (engine, primitive)
+    weights = dnnl_primitive_desc_query_md(descriptor, dnnl_query_weights_md, 0)?.pointee ?? dnnl_memory_desc_t()
+    scratchpad = dnnl_primitive_desc_query_md(descriptor, dnnl_query_scratchpad_md, 0)?.pointee ?? dnnl_memory_desc_t()
+  }
+
+  deinit {
+    for memory in memories.values { dnnl_memory_destroy(memory) }
+    dnnl_primitive_destroy(primitive)
+  }
+
+  /// Runs on the given arrays, which must be the same ones (but for their places) every time.
+  func run(_ arguments: [Argument], pool: MemoryPool) throws {
+    let workspace = try TensorStorage(byteCount: scratchpad.byteCount, pool: pool)
+    let all = arguments + [(DNNL_ARG_SCRATCHPAD, scratchpad, workspace.base)]
+    let list = try all.map { dnnl_exec_arg_t(arg: $0.index, memory: try memory($0)) }
+    try check(dnnl_primitive_execute(primitive, engine.stream, CInt(list.count), list), "run an operation")
+    try check(dnnl_stream_wait(engine.stream), "run an operation")
+    withExtendedLifetime(workspace) {}
+  }
+
+  private func memory(_ argument: Argument) throws -> dnnl_memory_t {
+    if let known = memories[argument.index] {
+      try check(dnnl_memory_set_data_handle(known, argument.pointer), "use memory")
+      return known
+    }
+    var descriptor = argument.descriptor
+    var created: dnnl_memory_t?
+    try check(dnnl_memory_create(&created, &descriptor, engine.engine, argument.pointer), "use memory")
+    guard let created else { throw TensorError("oneDNN could not use memory") }
+    memories[argument.index] = created
+    return created
+  }
+}
+
+/// The compiled operations of one layer for the last few shapes it saw.
+struct OneDNNPrimitives<Key: Hashable> {
+  private var known: [Key: OneDNNPrimitive] = [:]
+  /// Oldest first.
+  private var order: [Key] = []
+  private static var capacity: Int { 16 }
+
+  mutating func find(_ key: Key, orMake make: () throws -> OneDNNPrimitive) rethrows -> OneDNNPrimitive {
+    if let primitive = known[key] { return primitive }
+    let primitive = try make()
+    if order.count == Self.capacity { known[order.removeFirst()] = nil }
+    known[key] = primitive
+    order.append(key)
+    return primitive
+  }
+}
+
+/// The weights of one layer, held once for every layout that its operations ask for; as a rule that is one.
+struct OneDNNPackedWeights {
+  private var copies: [OneDNNWeights]
+
+  init(_ weights: OneDNNWeights) { copies = [weights] }
+
+  /// The layout that operations should be asked to work with.
+  var preferred: dnnl_memory_desc_t { copies[0].descriptor }
+
+  mutating func find(_ descriptor: dnnl_memory_desc_t, engine: OneDNNEngine) throws -> OneDNNWeights {
+    if let copy = copies.first(where: { dnnl_memory_desc_t.equal($0.descriptor, descriptor) }) { return copy }
+    let copy = try engine.reorder(copies[0], to: descriptor)
+    copies.append(copy)
+    return copy
+  }
+}
