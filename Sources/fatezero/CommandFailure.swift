@@ -1,0 +1,78 @@
+import FateZero
+import MediaIO
+import StableDiffusion
+import Tensors
+
+/// Why the command ends: one line for the user and the exit status (sysexits.h).
+struct CommandFailure: Error, CustomStringConvertible {
+  enum Status: Int32, CaseIterable {
+    case usage = 64
+    case data = 65
+    case noInput = 66
+    case noModel = 69
+    case internalError = 70
+    case memory = 71
+    case cannotCreate = 73
+    case inputOutput = 74
+    case interrupted = 130
+    case brokenPipe = 141
+    case terminated = 143
+
+    var meaning: String {
+      switch self {
+      case .usage: "the command line or a setting is wrong"
+      case .data: "the input, a configuration or a model holds something that cannot be used"
+      case .noInput: "the input does not exist or cannot be opened"
+      case .noModel: "no model was found"
+      case .internalError: "an error in fatezero itself"
+      case .memory: "the edit would need more memory than it may use"
+      case .cannotCreate: "the output exists already or cannot be created"
+      case .inputOutput: "reading or writing failed"
+      case .interrupted: "stopped by SIGINT (Ctrl-C)"
+      case .brokenPipe: "the reader of the output went away"
+      case .terminated: "stopped by SIGTERM"
+      }
+    }
+  }
+
+  var status: Status
+  /// Empty where nothing needs to be said.
+  var message: String
+
+  init(_ status: Status, _ message: String) {
+    self.status = status
+    self.message = message
+  }
+
+  var description: String { message }
+
+  /// What an error of the layers below means for the command; nil for one of the argument parser's own.
+  init?(_ error: any Error) {
+    switch error {
+    case let failure as CommandFailure: self = failure
+    case let error as SettingsError: self.init(.usage, error.description)
+    case let error as EditError:
+      let status: Status =
+        switch error.kind {
+        case .settings: .usage
+        case .frames, .numerics: .data
+        case .memory: .memory
+        }
+      self.init(status, error.description)
+    case let error as ModelError: self.init(error.kind == .notFound ? .noModel : .data, error.description)
+    case let error as MediaError:
+      switch error.kind {
+      case .noInput: self.init(.noInput, error.description)
+      case .badData: self.init(.data, error.description)
+      case .usage: self.init(.usage, error.description)
+      case .brokenPipe: self.init(.brokenPipe, "")
+      case .cannotCreate: self.init(.cannotCreate, error.description)
+      case .io: self.init(.inputOutput, error.description)
+      case .cancelled: self.init(Interruption.status, "")
+      }
+    case is CancellationRequested: self.init(Interruption.status, "")
+    case let error as TensorError: self.init(.internalError, error.description)
+    default: return nil
+    }
+  }
+}

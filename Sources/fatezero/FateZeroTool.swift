@@ -1,0 +1,52 @@
+import ArgumentParser
+import FateZero
+import Glibc
+
+/// The `fatezero` command.
+@main struct FateZeroTool: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "fatezero",
+    abstract: "Edits a video by its words: inverts the clip with DDIM, keeps what the attention saw, and denoises with the "
+      + "new words while that attention holds motion, layout and background in place.",
+    usage: """
+      fatezero edit INPUT OUTPUT --edit "a [cat -> tiger] on the grass"
+      fatezero plan INPUT --edit "a [cat -> tiger] on the grass"
+      fatezero inspect MODEL
+      """,
+    discussion: """
+      Exit status:
+        0    everything was written
+      \(CommandFailure.Status.table)
+
+      Environment:
+        FATEZERO_MODEL  folder of the model where --model is not given
+
+      Completions for a shell: fatezero --generate-completion-script bash|zsh|fish
+      """,
+    version: toolVersion,
+    subcommands: [EditCommand.self, PlanCommand.self, InspectCommand.self])
+
+  static func main() {
+    // A reader that goes away is an error of the write, not the end of the process.
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      guard let failure = CommandFailure(error) else { exit(withError: error) }
+      if !failure.message.isEmpty { StandardError.line("fatezero: \(failure.message)") }
+      Glibc.exit(failure.status.rawValue)
+    }
+  }
+}
+
+let toolVersion = "0.1.0"
+
+extension CommandFailure.Status {
+  fileprivate static var table: String {
+    allCases.map { status in
+      let code = "\(status.rawValue)"
+      return "  \(code)\(String(repeating: " ", count: 5 - code.count))\(status.meaning)"
+    }.joined(separator: "\n")
+  }
+}
