@@ -16,6 +16,13 @@ public struct AttentionSite: Hashable, Sendable, CustomStringConvertible {
   public var rows: Int, columns: Int
   public var channels: Int, heads: Int
 
+  public init(
+    place: Place, block: Int, transformer: Int, kind: Kind, rows: Int, columns: Int, channels: Int, heads: Int
+  ) {
+    (self.place, self.block, self.transformer, self.kind) = (place, block, transformer, kind)
+    (self.rows, self.columns, self.channels, self.heads) = (rows, columns, channels, heads)
+  }
+
   /// Number of query tokens of one frame.
   public var tokens: Int { rows * columns }
 
