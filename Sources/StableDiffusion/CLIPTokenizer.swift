@@ -83,7 +83,9 @@ public struct CLIPTokenizer: Sendable {
     guard let piece = pieces[token] else { return "" }
     guard ![beginToken, endToken, unknownToken].contains(token) else { return piece }
     let isLast = piece.hasSuffix(Self.wordEnd)
-    let bytes = (isLast ? String(piece.dropLast(Self.wordEnd.count)) : piece).unicodeScalars.compactMap { bytesOfCharacters[$0] }
+    let bytes = (isLast ? String(piece.dropLast(Self.wordEnd.count)) : piece).unicodeScalars.compactMap {
+      bytesOfCharacters[$0]
+    }
     return String(decoding: bytes, as: UTF8.self) + (isLast ? " " : "")
   }
 
@@ -100,7 +102,9 @@ public struct CLIPTokenizer: Sendable {
     var parts: [Part] = []
     var start = 0, place = 0
     while place < text.count {
-      let found = specials.filter { text[place...].starts(with: $0.scalars) }.max { $0.scalars.count < $1.scalars.count }
+      let found = specials.filter { text[place...].starts(with: $0.scalars) }.max {
+        $0.scalars.count < $1.scalars.count
+      }
       guard let found else {
         place += 1
         continue
@@ -211,7 +215,8 @@ public struct CLIPTokenizer: Sendable {
       }
       if let other = pieces.updateValue(piece, forKey: token) {
         throw ModelError(
-          .badData, "\(vocabularyPath): \"\(piece.prefix(80))\" and \"\(other.prefix(80))\" have the same number \(token)")
+          .badData,
+          "\(vocabularyPath): \"\(piece.prefix(80))\" and \"\(other.prefix(80))\" have the same number \(token)")
       }
     }
     self.pieces = pieces
@@ -229,7 +234,8 @@ public struct CLIPTokenizer: Sendable {
     func token(_ role: SpecialTokens.Role) throws -> Int {
       let text = map.text(role)
       guard let token = vocabulary[text] else {
-        throw ModelError(.badData, "\(vocabularyPath) lacks \"\(text.prefix(80))\", the \(role.rawValue) of this tokenizer")
+        throw ModelError(
+          .badData, "\(vocabularyPath) lacks \"\(text.prefix(80))\", the \(role.rawValue) of this tokenizer")
       }
       return token
     }
@@ -262,9 +268,13 @@ public struct CLIPTokenizer: Sendable {
       guard sides.count == 2 else {
         throw ModelError(.badData, "\(path), line \(number + 1): \"\(line.prefix(80))\" is not a pair of pieces")
       }
-      guard let left = vocabulary[sides[0]], let right = vocabulary[sides[1]], let result = vocabulary[sides[0] + sides[1]] else {
+      guard let left = vocabulary[sides[0]], let right = vocabulary[sides[1]],
+        let result = vocabulary[sides[0] + sides[1]]
+      else {
         throw ModelError(
-          .badData, "\(path), line \(number + 1): vocab.json lacks \"\(line.prefix(80))\" or what it makes; are the two from one tokenizer?")
+          .badData,
+          "\(path), line \(number + 1): vocab.json lacks \"\(line.prefix(80))\" or what it makes; are the two from one tokenizer?"
+        )
       }
       let pair = Pair(left: left, right: right)
       if merges[pair] == nil { merges[pair] = Merge(rank: number, result: result) }

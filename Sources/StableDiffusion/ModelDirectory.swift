@@ -33,7 +33,8 @@ public struct ModelDirectory: Sendable {
     guard unet.inputChannels == autoencoder.latentChannels else {
       throw ModelError(
         .badData,
-        "\(path): the UNet has \(unet.inputChannels) in_channels, the VAE \(autoencoder.latentChannels) latent_channels; they must be equal")
+        "\(path): the UNet has \(unet.inputChannels) in_channels, the VAE \(autoencoder.latentChannels) latent_channels; they must be equal"
+      )
     }
     guard unet.crossAttentionDimension == textEncoder.hiddenSize else {
       throw ModelError(
@@ -48,7 +49,8 @@ public struct ModelDirectory: Sendable {
     autoencoderWeights = try openWeightFile(try WeightLocation.find(.vae, in: path, variant: variant))
     textEncoderWeights = try openWeightFile(try WeightLocation.find(.textEncoder, in: path, variant: variant))
     let settings = path + "/fatezero.json"
-    recommendedSettings = fileExists(settings) ? String(decoding: try fileBytes(settings, limit: 1 << 16), as: UTF8.self) : nil
+    recommendedSettings =
+      fileExists(settings) ? String(decoding: try fileBytes(settings, limit: 1 << 16), as: UTF8.self) : nil
     identity = try Self.identity(of: path, weights: [unetWeights, autoencoderWeights, textEncoderWeights])
   }
 
@@ -68,21 +70,29 @@ public struct ModelDirectory: Sendable {
     guard fileExists(path) else { throw ModelError(.notFound, "there is no model at \(path)") }
     guard folderExists(path) else {
       throw ModelError(
-        .unsupported, "\(path) is a file; a model is a folder as diffusers saves it (model_index.json, unet/, vae/, text_encoder/, ...)")
+        .unsupported,
+        "\(path) is a file; a model is a folder as diffusers saves it (model_index.json, unet/, vae/, text_encoder/, ...)"
+      )
     }
     let index = path + "/model_index.json"
     guard fileExists(index) else {
-      throw ModelError(.notFound, "\(path) is not a model: it has no model_index.json; give the folder that diffusers saved")
+      throw ModelError(
+        .notFound, "\(path) is not a model: it has no model_index.json; give the folder that diffusers saved")
     }
     let json = try JSONObject(path: index)
-    for (part, what) in [("text_encoder_2", "Stable Diffusion XL or 3"), ("transformer", "a diffusion transformer"), ("prior", "unCLIP")]
+    for (part, what) in [
+      ("text_encoder_2", "Stable Diffusion XL or 3"), ("transformer", "a diffusion transformer"), ("prior", "unCLIP"),
+    ]
     where json.has(part) && json.values[part] != .array([.null, .null]) {
       throw ModelError(
-        .unsupported, "\(index) has a \(part): this is \(what), which is not implemented; use a Stable Diffusion 1.x or 2.x model")
+        .unsupported,
+        "\(index) has a \(part): this is \(what), which is not implemented; use a Stable Diffusion 1.x or 2.x model")
     }
     let missing = ["unet", "vae", "text_encoder", "tokenizer", "scheduler"].filter { !folderExists(path + "/" + $0) }
     guard missing.isEmpty else {
-      throw ModelError(.notFound, "\(path) is incomplete: \(missing.map { $0 + "/" }.joined(separator: ", ")) missing; download the whole model")
+      throw ModelError(
+        .notFound,
+        "\(path) is incomplete: \(missing.map { $0 + "/" }.joined(separator: ", ")) missing; download the whole model")
     }
   }
 
@@ -91,7 +101,8 @@ public struct ModelDirectory: Sendable {
   private static func identity(of path: String, weights: [any WeightFile]) throws -> String {
     var hash = FowlerNollVo()
     for file in [
-      "unet/config.json", "vae/config.json", "text_encoder/config.json", "scheduler/scheduler_config.json", "tokenizer/vocab.json",
+      "unet/config.json", "vae/config.json", "text_encoder/config.json", "scheduler/scheduler_config.json",
+      "tokenizer/vocab.json",
       "tokenizer/merges.txt", "tokenizer/special_tokens_map.json",
     ] where fileExists(path + "/" + file) {
       hash.add(try fileBytes(path + "/" + file, limit: 1 << 26))
@@ -101,7 +112,9 @@ public struct ModelDirectory: Sendable {
         hash.add(Array("\(name) \(file.typeName(of: name) ?? "") \(file.shape(of: name) ?? [])".utf8))
         guard file.elementType(of: name) != nil else { continue }
         let tensor = try file.tensor(name)
-        for number in tensor.reshaped([tensor.count]).rows(0..<min(tensor.count, 64)).floats { hash.add(number.bitPattern) }
+        for number in tensor.reshaped([tensor.count]).rows(0..<min(tensor.count, 64)).floats {
+          hash.add(number.bitPattern)
+        }
       }
     }
     let digits = String(hash.value, radix: 16)

@@ -43,7 +43,8 @@ struct PickleReader {
   static let rebuildTensor = "torch._utils._rebuild_tensor_v2"
   static let rebuildParameter = "torch._utils._rebuild_parameter"
   static let storageTypes: Set<String> = [
-    "FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "LongStorage", "IntStorage", "ShortStorage", "CharStorage",
+    "FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "LongStorage", "IntStorage", "ShortStorage",
+    "CharStorage",
     "ByteStorage", "BoolStorage",
   ]
 
@@ -100,7 +101,9 @@ struct PickleReader {
       case 0x80:  // PROTO
         let version = try byte()
         guard version <= 2 else {
-          throw ModelError(.unsupported, "\(path) is a pickle of protocol \(version); PyTorch writes protocol 2, save the file with torch.save")
+          throw ModelError(
+            .unsupported,
+            "\(path) is a pickle of protocol \(version); PyTorch writes protocol 2, save the file with torch.save")
         }
       case UInt8(ascii: "."):
         guard stack.count == 1, marks.isEmpty else { throw damaged("values are left over") }
@@ -159,8 +162,10 @@ struct PickleReader {
 
   /// A reference to an entry of the archive: ("storage", type, key, device, count).
   private mutating func persistentStorage() throws -> Storage {
-    guard case .tuple(let index) = try pop(), collections[index].count == 5, case .string("storage") = collections[index][0],
-      case .global(let type) = collections[index][1], type.hasPrefix("torch."), case .string(let key) = collections[index][2],
+    guard case .tuple(let index) = try pop(), collections[index].count == 5,
+      case .string("storage") = collections[index][0],
+      case .global(let type) = collections[index][1], type.hasPrefix("torch."),
+      case .string(let key) = collections[index][2],
       case .integer(let count) = collections[index][4], count >= 0
     else { throw damaged("a reference to the numbers of a tensor is malformed") }
     return Storage(type: String(type.dropFirst("torch.".count)), key: key, count: count)
@@ -169,7 +174,9 @@ struct PickleReader {
   /// A call, of one of the three things that may be called.
   private mutating func reduce() throws {
     let operands = try pop(2)
-    guard case .global(let name) = operands[0], case .tuple(let index) = operands[1] else { throw refused("to call something") }
+    guard case .global(let name) = operands[0], case .tuple(let index) = operands[1] else {
+      throw refused("to call something")
+    }
     let arguments = collections[index]
     switch name {
     case Self.orderedDictionary where arguments.isEmpty: stack.append(.dictionary(store([])))
@@ -186,7 +193,8 @@ struct PickleReader {
       case .tuple(let sizes) = arguments[2], case .tuple(let steps) = arguments[3], offset >= 0
     else { throw damaged("a tensor is malformed") }
     let shape = integers(in: sizes), strides = integers(in: steps)
-    guard shape.count == collections[sizes].count, strides.count == collections[steps].count, shape.count == strides.count,
+    guard shape.count == collections[sizes].count, strides.count == collections[steps].count,
+      shape.count == strides.count,
       shape.count <= 16, (shape + strides).allSatisfy({ $0 >= 0 })
     else { throw damaged("a tensor has an impossible shape") }
     tensors.append(TensorDescription(storage: storage, offset: offset, shape: shape, strides: strides))

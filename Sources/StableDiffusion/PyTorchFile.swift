@@ -49,11 +49,14 @@ public final class PyTorchFile: WeightFile {
     let folder = pickle.dropLast("data.pkl".count)
     if archive.entries[folder + "byteorder"] != nil {
       let order = String(decoding: file.bytes(try archive.range(of: folder + "byteorder")).prefix(16), as: UTF8.self)
-      guard order == "little" else { throw ModelError(.unsupported, "\(path) has the byte order \"\(order)\"; only little is read") }
+      guard order == "little" else {
+        throw ModelError(.unsupported, "\(path) has the byte order \"\(order)\"; only little is read")
+      }
     }
     let range = try archive.range(of: pickle)
     guard range.count <= PickleReader.byteLimit else {
-      throw ModelError(.badData, "\(path) has a pickle of \(range.count) bytes; at most \(PickleReader.byteLimit) are read")
+      throw ModelError(
+        .badData, "\(path) has a pickle of \(range.count) bytes; at most \(PickleReader.byteLimit) are read")
     }
     let tensors = try PickleReader.tensors(in: file.bytes(range), path: path)
     entries = try tensors.reduce(into: [:]) { entries, tensor in
@@ -69,15 +72,18 @@ public final class PyTorchFile: WeightFile {
   public func tensor(_ name: String) throws -> Tensor {
     guard let entry = entries[name] else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
     guard let type = entry.type.elementType else {
-      throw ModelError(.badData, "\(name) in \(path) holds \(entry.type.name), not floating-point numbers of 16 or 32 bits")
+      throw ModelError(
+        .badData, "\(name) in \(path) holds \(entry.type.name), not floating-point numbers of 16 or 32 bits")
     }
     if Self.isContiguous(entry.shape, entry.strides) {
       return try Tensor(
-        mapping: file, byteOffset: entry.storage.lowerBound + entry.offset * type.byteCount, shape: entry.shape, elementType: type)
+        mapping: file, byteOffset: entry.storage.lowerBound + entry.offset * type.byteCount, shape: entry.shape,
+        elementType: type)
     }
     // A transposed or channels-last view, as training code may leave it: brought into row-major order.
     let stored = try Tensor(
-      mapping: file, byteOffset: entry.storage.lowerBound, shape: [entry.storage.count / type.byteCount], elementType: type
+      mapping: file, byteOffset: entry.storage.lowerBound, shape: [entry.storage.count / type.byteCount],
+      elementType: type
     ).floats
     var index = Array(repeating: 0, count: entry.shape.count)
     var place = entry.offset
@@ -116,12 +122,16 @@ public final class PyTorchFile: WeightFile {
     let storage = try archive.range(of: folder + "data/" + tensor.storage.key)
     guard tensor.storage.count == storage.count / type.byteCount, storage.count % type.byteCount == 0 else {
       throw ModelError(
-        .badData, "\(path) is damaged: the numbers of \(name) have \(storage.count) bytes, not \(tensor.storage.count) \(type.name)")
+        .badData,
+        "\(path) is damaged: the numbers of \(name) have \(storage.count) bytes, not \(tensor.storage.count) \(type.name)"
+      )
     }
     let damaged = ModelError(
       .badData, "\(path) is damaged: \(name) \(tensor.shape) reaches past its \(tensor.storage.count) numbers")
     // More elements than stored would be a view that repeats numbers (`expand`), which no checkpoint needs.
-    guard let count = Tensor.count(of: tensor.shape), count <= tensor.storage.count, tensor.offset <= tensor.storage.count else {
+    guard let count = Tensor.count(of: tensor.shape), count <= tensor.storage.count,
+      tensor.offset <= tensor.storage.count
+    else {
       throw damaged
     }
     var last = tensor.offset
@@ -140,7 +150,8 @@ public final class PyTorchFile: WeightFile {
     if file.byteCount >= magic.count, file.bytes(0..<magic.count) == magic {
       return ModelError(
         .unsupported,
-        "\(file.path) has the format of PyTorch before 1.6, which is not read; save it again with today's torch.save, or as safetensors")
+        "\(file.path) has the format of PyTorch before 1.6, which is not read; save it again with today's torch.save, or as safetensors"
+      )
     }
     return ModelError(.badData, "\(file.path) is not a file of torch.save: it is not a zip archive; download it again")
   }

@@ -20,9 +20,12 @@ public final class SafetensorsFile: WeightFile {
   public init(path: String) throws {
     self.path = path
     file = try openWeights(path)
-    guard file.byteCount >= 8, let length = Int(exactly: file.bytes(0..<8).littleEndian), length <= file.byteCount - 8 else {
+    guard file.byteCount >= 8, let length = Int(exactly: file.bytes(0..<8).littleEndian), length <= file.byteCount - 8
+    else {
       throw ModelError(
-        .badData, "\(path) is not a safetensors file, or truncated: its header reaches past its \(file.byteCount) bytes; download it again")
+        .badData,
+        "\(path) is not a safetensors file, or truncated: its header reaches past its \(file.byteCount) bytes; download it again"
+      )
     }
     guard length <= Self.headerLimit else {
       throw ModelError(.badData, "\(path) has a header of \(length) bytes; at most \(Self.headerLimit) are read")
@@ -39,7 +42,8 @@ public final class SafetensorsFile: WeightFile {
   public func tensor(_ name: String) throws -> Tensor {
     guard let entry = entries[name] else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
     guard let type = entry.type.elementType else {
-      throw ModelError(.badData, "\(name) in \(path) holds \(entry.type.rawValue), not floating-point numbers of 16 or 32 bits")
+      throw ModelError(
+        .badData, "\(name) in \(path) holds \(entry.type.rawValue), not floating-point numbers of 16 or 32 bits")
     }
     return try Tensor(mapping: file, byteOffset: entry.byteOffset, shape: entry.shape, elementType: type)
   }
@@ -116,7 +120,8 @@ public final class SafetensorsFile: WeightFile {
       }
       guard offsets[1] <= dataCount else {
         throw ModelError(
-          .badData, "\(path) is truncated or damaged: \(name) ends at byte \(offsets[1]) of \(dataCount); download it again")
+          .badData,
+          "\(path) is truncated or damaged: \(name) ends at byte \(offsets[1]) of \(dataCount); download it again")
       }
       guard offsets[1] - offsets[0] == count * type.byteCount else {
         throw ModelError(
@@ -134,7 +139,8 @@ public final class SafetensorsFile: WeightFile {
     var previous = "the header"
     for part in parts {
       guard part.begin >= end else {
-        throw ModelError(.badData, "\(path) is damaged: \(previous) and \(part.name) overlap at byte \(part.begin) of the data")
+        throw ModelError(
+          .badData, "\(path) is damaged: \(previous) and \(part.name) overlap at byte \(part.begin) of the data")
       }
       guard part.begin == end else {
         throw ModelError(.badData, "\(path) is damaged: bytes \(end) to \(part.begin) of the data belong to no tensor")
@@ -155,7 +161,8 @@ func openWeights(_ path: String) throws -> MappedFile {
   do { file = try MappedFile(path: path) } catch { throw ModelError(.notFound, "\(error)") }
   let pointer = Array("version https://git-lfs".utf8)
   if file.byteCount >= pointer.count, file.bytes(0..<pointer.count) == pointer {
-    throw ModelError(.badData, "\(path) is a git-lfs pointer, not the weights; run `git lfs pull` in that folder or download the file")
+    throw ModelError(
+      .badData, "\(path) is a git-lfs pointer, not the weights; run `git lfs pull` in that folder or download the file")
   }
   return file
 }

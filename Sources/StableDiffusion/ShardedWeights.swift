@@ -17,7 +17,8 @@ public final class ShardedWeights: WeightFile {
     for name in Set(places.values).sorted() {
       guard name.hasSuffix(".safetensors") || name.hasSuffix(".bin"), !name.contains("/"), !name.contains("\0") else {
         throw ModelError(
-          .badData, "\(indexPath) names the file \"\(name.prefix(200))\"; shards are .safetensors or .bin files beside the index")
+          .badData,
+          "\(indexPath) names the file \"\(name.prefix(200))\"; shards are .safetensors or .bin files beside the index")
       }
       files[name] = try openWeightFile(folder.isEmpty ? name : folder + "/" + name)
     }

@@ -7,14 +7,17 @@ enum WeightLocation {
     let folder = model + "/" + component.rawValue
     for suffix in suffixes {
       for variant in [nil, "fp16"] {
-        if let name = names(component, suffix: suffix, variant: variant).first(where: { fileExists(folder + "/" + $0) }) {
+        if let name = names(component, suffix: suffix, variant: variant).first(where: { fileExists(folder + "/" + $0) })
+        {
           return folder + "/" + name
         }
       }
     }
     let base = baseNames(component)[0]
     throw ModelError(
-      .notFound, "\(folder) has no weights: none of \(base).safetensors, \(base).fp16.safetensors, \(baseNames(component).last ?? base).bin is there")
+      .notFound,
+      "\(folder) has no weights: none of \(base).safetensors, \(base).fp16.safetensors, \(baseNames(component).last ?? base).bin is there"
+    )
   }
 
   /// - Throws: `ModelError` unless at least one network has weights of the variant.
@@ -25,7 +28,8 @@ enum WeightLocation {
     guard ModelComponent.allCases.contains(where: { file(of: $0, in: model, variant: variant) != nil }) else {
       throw ModelError(
         .notFound,
-        "\(model) has no weights of the variant \"\(variant)\", such as unet/diffusion_pytorch_model.\(variant).safetensors")
+        "\(model) has no weights of the variant \"\(variant)\", such as unet/diffusion_pytorch_model.\(variant).safetensors"
+      )
     }
   }
 
@@ -43,7 +47,10 @@ enum WeightLocation {
   private static func names(_ component: ModelComponent, suffix: String, variant: String?) -> [String] {
     baseNames(component).flatMap { base in
       guard let variant else { return ["\(base).\(suffix)", "\(base).\(suffix).index.json"] }
-      return ["\(base).\(variant).\(suffix)", "\(base).\(suffix).index.\(variant).json", "\(base).\(variant).\(suffix).index.json"]
+      return [
+        "\(base).\(variant).\(suffix)", "\(base).\(suffix).index.\(variant).json",
+        "\(base).\(variant).\(suffix).index.json",
+      ]
     }
   }
 }

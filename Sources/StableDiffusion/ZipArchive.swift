@@ -35,11 +35,16 @@ struct ZipArchive {
       let extra = directory[place + 46 + nameCount..<place + 46 + nameCount + extraCount]
       Self.readZip64(extra, size: &size, compressed: &compressed, header: &header)
       let method = Int(field(10, 2))
-      guard let byteCount = Int(exactly: size), let headerOffset = Int(exactly: header), method != 0 || size == compressed else {
+      guard let byteCount = Int(exactly: size), let headerOffset = Int(exactly: header),
+        method != 0 || size == compressed
+      else {
         throw Self.damaged(file, "an entry has an impossible size")
       }
       let name = String(decoding: directory[place + 46..<place + 46 + nameCount], as: UTF8.self)
-      guard entries.updateValue(Entry(method: method, byteCount: byteCount, headerOffset: headerOffset), forKey: name) == nil else {
+      guard
+        entries.updateValue(Entry(method: method, byteCount: byteCount, headerOffset: headerOffset), forKey: name)
+          == nil
+      else {
         throw Self.damaged(file, "it has two entries \(name.prefix(200))")
       }
       place = next
@@ -51,13 +56,15 @@ struct ZipArchive {
     guard let entry = entries[name] else { throw Self.damaged(file, "\(name.prefix(200)) is missing from it") }
     guard entry.method == 0 else {
       throw ModelError(
-        .unsupported, "\(file.path): \(name.prefix(200)) is compressed; PyTorch never does that, save the file again with torch.save")
+        .unsupported,
+        "\(file.path): \(name.prefix(200)) is compressed; PyTorch never does that, save the file again with torch.save")
     }
     let header = entry.headerOffset
     guard header <= file.byteCount - 30, file.bytes(header..<header + 4).littleEndian == 0x0403_4b50 else {
       throw Self.damaged(file, "the header of \(name.prefix(200)) is not where the directory says")
     }
-    let begin = header + 30 + Int(file.bytes(header + 26..<header + 28).littleEndian)
+    let begin =
+      header + 30 + Int(file.bytes(header + 26..<header + 28).littleEndian)
       + Int(file.bytes(header + 28..<header + 30).littleEndian)
     guard begin <= file.byteCount, entry.byteCount <= file.byteCount - begin else {
       throw Self.damaged(file, "\(name.prefix(200)) reaches past its end")
@@ -70,7 +77,9 @@ struct ZipArchive {
     let tailOffset = max(0, file.byteCount - 22 - 0xffff)
     let tail = file.bytes(tailOffset..<file.byteCount)
     guard tail.count >= 22,
-      let end = stride(from: tail.count - 22, through: 0, by: -1).first(where: { tail[$0..<$0 + 4].littleEndian == 0x0605_4b50 })
+      let end = stride(from: tail.count - 22, through: 0, by: -1).first(where: {
+        tail[$0..<$0 + 4].littleEndian == 0x0605_4b50
+      })
     else { throw damaged(file, "the directory at its end is missing") }
     var count = tail[end + 10..<end + 12].littleEndian
     var byteCount = tail[end + 12..<end + 16].littleEndian
@@ -84,14 +93,17 @@ struct ZipArchive {
       byteCount = record[40..<48].littleEndian
       offset = record[48..<56].littleEndian
     }
-    guard let count = Int(exactly: count), let byteCount = Int(exactly: byteCount), let offset = Int(exactly: offset) else {
+    guard let count = Int(exactly: count), let byteCount = Int(exactly: byteCount), let offset = Int(exactly: offset)
+    else {
       throw damaged(file, "its directory lies outside")
     }
     return (count, byteCount, offset)
   }
 
   /// Sizes of 4 GiB and more are in extra field 1, in this order, each only where the 32-bit field is full.
-  private static func readZip64(_ extra: ArraySlice<UInt8>, size: inout UInt64, compressed: inout UInt64, header: inout UInt64) {
+  private static func readZip64(
+    _ extra: ArraySlice<UInt8>, size: inout UInt64, compressed: inout UInt64, header: inout UInt64
+  ) {
     var rest = extra
     while rest.count >= 4 {
       let id = rest.prefix(2).littleEndian, count = Int(rest.dropFirst(2).prefix(2).littleEndian)
