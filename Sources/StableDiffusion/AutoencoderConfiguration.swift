@@ -37,7 +37,8 @@ public struct AutoencoderConfiguration: Sendable, Hashable {
       try json.refuse(key, unless: .integer(3), what: "only images with three channels are implemented")
     }
     try json.refuse("act_fn", unless: .string("silu"), .string("swish"), what: "only \"silu\" is implemented")
-    try json.refuse("mid_block_add_attention", unless: .bool(true), what: "an autoencoder without attention is not implemented")
+    try json.refuse(
+      "mid_block_add_attention", unless: .bool(true), what: "an autoencoder without attention is not implemented")
     for key in ["shift_factor", "latents_mean", "latents_std"] {
       try json.refuse(key, what: "shifted latents (Stable Diffusion 3) are not implemented, use a 1.x or 2.x model")
     }

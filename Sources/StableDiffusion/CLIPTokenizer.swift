@@ -1,5 +1,5 @@
-/// CLIP's tokenizer: byte-level byte-pair encoding (Radford et al. 2021; Sennrich et al. 2016), from `vocab.json` and `merges.txt`.
-/// Gives the numbers of transformers' fast `CLIPTokenizer`, after the repairs of `PromptRepair`.
+/// CLIP's tokenizer: byte-level byte-pair encoding (Radford et al. 2021; Sennrich et al. 2016), from `vocab.json` and
+/// `merges.txt`. Gives the numbers of transformers' fast `CLIPTokenizer`, after the repairs of `PromptRepair`.
 public struct CLIPTokenizer: Sendable {
   /// `<|startoftext|>`, before every prompt.
   public let beginToken: Int
@@ -11,6 +11,8 @@ public struct CLIPTokenizer: Sendable {
   public let length: Int
   /// The largest token.
   public var largestToken: Int { pieces.keys.max() ?? 0 }
+  /// Number of pieces in the vocabulary.
+  public var vocabularySize: Int { pieces.count }
 
   private let unknownToken: Int
   private let pieces: [Int: String]
@@ -63,8 +65,8 @@ public struct CLIPTokenizer: Sendable {
     return tokens + [endToken]
   }
 
-  /// The prompt as the text encoder wants it: exactly `length` tokens, filled with the pad token or cut before a last end token.
-  /// `lost` is the text that was cut off.
+  /// The prompt as the text encoder wants it: exactly `length` tokens, filled with the pad token or cut before a last
+  /// end token. `lost` is the text that was cut off.
   public func padded(_ text: String) -> (ids: [Int], lost: String?) {
     let tokens = encode(text)
     guard tokens.count > length else {
@@ -74,8 +76,8 @@ public struct CLIPTokenizer: Sendable {
     return (Array(tokens[..<(length - 1)]) + [endToken], lost)
   }
 
-  /// The text of one token, as transformers' `decode([id])`: without the mark of a word's end, bytes that are no UTF-8 replaced by
-  /// U+FFFD. Positions of words are found by counting its Unicode scalars.
+  /// The text of one token, as transformers' `decode([id])`: without the mark of a word's end, bytes that are no UTF-8
+  /// replaced by U+FFFD. Positions of words are found by counting its Unicode scalars.
   public func decode(_ token: Int) -> String { Self.trimmed(pieceText(token)) }
 
   /// Text of a token, with a space where a word ends.
@@ -131,7 +133,8 @@ public struct CLIPTokenizer: Sendable {
     return result
   }
 
-  /// The pieces that are encoded by themselves: contractions, runs of letters, single numbers, runs of anything else but space.
+  /// The pieces that are encoded by themselves: contractions, runs of letters, single numbers, runs of anything else
+  /// but space.
   private static func words(of text: [Unicode.Scalar]) -> [[UInt8]] {
     var words: [[UInt8]] = []
     var place = 0
@@ -175,7 +178,8 @@ public struct CLIPTokenizer: Sendable {
     }
   }
 
-  /// Byte-pair encoding: the pair of neighbours that was learned first is joined wherever it occurs, until none is left.
+  /// Byte-pair encoding: the pair of neighbours that was learned first is joined wherever it occurs, until none is
+  /// left.
   private func encode(word: [UInt8]) -> [Int] {
     var tokens = word.map { byteTokens[Int($0)] ?? unknownToken }
     if let last = word.last { tokens[tokens.count - 1] = lastByteTokens[Int(last)] ?? unknownToken }
@@ -273,7 +277,8 @@ public struct CLIPTokenizer: Sendable {
       else {
         throw ModelError(
           .badData,
-          "\(path), line \(number + 1): vocab.json lacks \"\(line.prefix(80))\" or what it makes; are the two from one tokenizer?"
+          "\(path), line \(number + 1): vocab.json lacks \"\(line.prefix(80))\" or what it makes; are the two "
+            + "from one tokenizer?"
         )
       }
       let pair = Pair(left: left, right: right)
@@ -282,8 +287,8 @@ public struct CLIPTokenizer: Sendable {
     return merges
   }
 
-  /// The printable character that stands for each byte in the vocabulary, as in GPT-2: itself where it is printable, else one from
-  /// U+0100 on.
+  /// The printable character that stands for each byte in the vocabulary, as in GPT-2: itself where it is printable,
+  /// else one from U+0100 on.
   private static let byteCharacters: [Unicode.Scalar] = {
     var next: UInt32 = 0x100
     return (0...255 as ClosedRange<UInt8>).map { byte in

@@ -39,7 +39,8 @@ enum CheckpointKeys {
     }
   }
 
-  /// Tensors that files carry and no network needs: tables of positions, and what training leaves. `*` stands for any parts.
+  /// Tensors that files carry and no network needs: tables of positions, and what training leaves. `*` stands for any
+  /// parts.
   static func harmless(for component: ModelComponent) -> [String] {
     switch component {
     case .unet: []

@@ -38,13 +38,15 @@ enum JSONValue: Decodable, Sendable, Equatable {
     case .integer(let value): "\(value)"
     case .number(let value): "\(value)"
     case .string(let value): "\"\(value.prefix(80))\""
-    case .array(let values): "[\(values.prefix(8).map(\.text).joined(separator: ", "))\(values.count > 8 ? ", ..." : "")]"
+    case .array(let values):
+      "[\(values.prefix(8).map(\.text).joined(separator: ", "))\(values.count > 8 ? ", ..." : "")]"
     case .object: "{...}"
     }
   }
 }
 
-/// The object in a JSON file, read key by key with a range for every number. A key that is absent or null takes its default.
+/// The object in a JSON file, read key by key with a range for every number. A key that is absent or null takes its
+/// default.
 struct JSONObject: Sendable {
   let path: String
   let values: [String: JSONValue]
@@ -79,7 +81,13 @@ struct JSONObject: Sendable {
     var depth = 0, deepest = 0, inString = false, escaped = false
     for byte in bytes {
       if inString {
-        if escaped { escaped = false } else if byte == UInt8(ascii: "\\") { escaped = true } else if byte == UInt8(ascii: "\"") { inString = false }
+        if escaped {
+          escaped = false
+        } else if byte == UInt8(ascii: "\\") {
+          escaped = true
+        } else if byte == UInt8(ascii: "\"") {
+          inString = false
+        }
         continue
       }
       switch byte {
@@ -123,7 +131,9 @@ struct JSONObject: Sendable {
     case .number(let double): number = double
     default: throw mismatch(key, value, "a number from \(range.lowerBound) to \(range.upperBound)")
     }
-    guard range.contains(number) else { throw mismatch(key, value, "a number from \(range.lowerBound) to \(range.upperBound)") }
+    guard range.contains(number) else {
+      throw mismatch(key, value, "a number from \(range.lowerBound) to \(range.upperBound)")
+    }
     return number
   }
 
@@ -151,7 +161,9 @@ struct JSONObject: Sendable {
   }
 
   /// A list of integers, or one integer that stands for a list of `repeated` of them.
-  func integers(_ key: String, default fallback: [Int], in range: ClosedRange<Int>, count: ClosedRange<Int>, repeated: Int? = nil) throws
+  func integers(
+    _ key: String, default fallback: [Int], in range: ClosedRange<Int>, count: ClosedRange<Int>, repeated: Int? = nil
+  ) throws
     -> [Int]
   {
     guard has(key), let value = values[key] else { return fallback }

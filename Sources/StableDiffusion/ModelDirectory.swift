@@ -1,7 +1,8 @@
 import Glibc
 import Tensors
 
-/// A checkpoint as diffusers lays it out: `model_index.json`, `unet/`, `vae/`, `text_encoder/`, `tokenizer/`, `scheduler/`.
+/// A checkpoint as diffusers lays it out: `model_index.json`, `unet/`, `vae/`, `text_encoder/`, `tokenizer/`,
+/// `scheduler/`.
 public struct ModelDirectory: Sendable {
   public let path: String
   public let unet: UNetConfiguration
@@ -10,8 +11,8 @@ public struct ModelDirectory: Sendable {
   public let scheduler: SchedulerConfiguration
   /// The text of `fatezero.json`, settings that the model's authors recommend, if there is one.
   public let recommendedSettings: String?
-  /// Sixteen hexadecimal digits that differ between models: a hash of the configurations, the vocabulary, and of each tensor its
-  /// name, type, shape and first numbers.
+  /// Sixteen hexadecimal digits that differ between models: a hash of the configurations, the vocabulary, and of each
+  /// tensor its name, type, shape and first numbers.
   public let identity: String
   private let unetWeights: any WeightFile
   private let autoencoderWeights: any WeightFile
@@ -33,7 +34,8 @@ public struct ModelDirectory: Sendable {
     guard unet.inputChannels == autoencoder.latentChannels else {
       throw ModelError(
         .badData,
-        "\(path): the UNet has \(unet.inputChannels) in_channels, the VAE \(autoencoder.latentChannels) latent_channels; they must be equal"
+        "\(path): the UNet has \(unet.inputChannels) in_channels, the VAE \(autoencoder.latentChannels) "
+          + "latent_channels; they must be equal"
       )
     }
     guard unet.crossAttentionDimension == textEncoder.hiddenSize else {
@@ -63,15 +65,28 @@ public struct ModelDirectory: Sendable {
     }
   }
 
-  /// - Throws: `ModelError` where the vocabulary is absent or damaged.
-  public func tokenizer() throws -> CLIPTokenizer { try CLIPTokenizer(directory: path + "/tokenizer") }
+  /// - Throws: `ModelError` where the vocabulary is absent or damaged, or the text encoder is too small for it.
+  public func tokenizer() throws -> CLIPTokenizer {
+    let tokenizer = try CLIPTokenizer(directory: path + "/tokenizer")
+    guard tokenizer.largestToken < textEncoder.vocabularySize, tokenizer.length <= textEncoder.maximumPositions else {
+      throw ModelError(
+        .badData,
+        """
+        \(path): the tokenizer has tokens up to \(tokenizer.largestToken) and \(tokenizer.length) positions, the text \
+        encoder a vocab_size of \(textEncoder.vocabularySize) and \(textEncoder.maximumPositions) positions; are the \
+        two from one model?
+        """)
+    }
+    return tokenizer
+  }
 
   private static func checkParts(_ path: String) throws {
     guard fileExists(path) else { throw ModelError(.notFound, "there is no model at \(path)") }
     guard folderExists(path) else {
       throw ModelError(
         .unsupported,
-        "\(path) is a file; a model is a folder as diffusers saves it (model_index.json, unet/, vae/, text_encoder/, ...)"
+        "\(path) is a file; a model is a folder as diffusers saves it (model_index.json, unet/, vae/, "
+          + "text_encoder/, ...)"
       )
     }
     let index = path + "/model_index.json"
@@ -122,7 +137,8 @@ public struct ModelDirectory: Sendable {
   }
 }
 
-/// The 64-bit FNV-1a hash (http://www.isthe.com/chongo/tech/comp/fnv/): the same on every run and machine, which `Hasher` is not.
+/// The 64-bit FNV-1a hash (http://www.isthe.com/chongo/tech/comp/fnv/): the same on every run and machine, which
+/// `Hasher` is not.
 struct FowlerNollVo {
   private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
 

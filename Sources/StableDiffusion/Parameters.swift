@@ -1,7 +1,7 @@
 import Tensors
 
-/// The weights of one network, handed to its modules by name. Each module asks for what it needs; whatever is missing or has
-/// the wrong shape is noted, and `finish()` reports all of it at once.
+/// The weights of one network, handed to its modules by name. Each module asks for what it needs; whatever is missing
+/// or has the wrong shape is noted, and `finish()` reports all of it at once.
 ///
 ///     let parameters = Parameters(try directory.weights(.unet), device: device, component: .unet)
 ///     let unet = try UNet(configuration, parameters)
@@ -56,7 +56,8 @@ public final class Parameters {
   private let state: State
   private let prefix: String
 
-  /// - Parameter device: where the weights are packed. Nil only inspects: names and shapes are checked, nothing is read.
+  /// - Parameter device: where the weights are packed. Nil only inspects: names and shapes are checked, nothing is
+  ///   read.
   public init(_ file: any WeightFile, device: Device?, component: ModelComponent) {
     state = State(file: file, device: device, component: component)
     prefix = ""
@@ -77,28 +78,33 @@ public final class Parameters {
 
   // MARK: Layers
 
-  /// `name`.weight (outputs, inputs) and `name`.bias (outputs). The weight may also have the shape of a 1x1 convolution.
+  /// `name`.weight (outputs, inputs) and `name`.bias (outputs). The weight may also have the shape of a 1x1
+  /// convolution.
   public func linear(_ name: String, inputs: Int, outputs: Int, bias: Bool = true) throws -> Linear {
     let weight = take(name + ".weight", [outputs, inputs], orAs: [outputs, inputs, 1, 1])
     let offset = bias ? take(name + ".bias", [outputs]) : nil
-    guard let device = state.device, let weight, !bias || offset != nil else { return Linear(name: prefix + name, layer: nil) }
+    guard let device = state.device, let weight, !bias || offset != nil else {
+      return Linear(name: prefix + name, layer: nil)
+    }
     try device.checkCancellation()
     return Linear(
       name: prefix + name, layer: try device.makeLinear(weight: try read(weight), bias: try offset.map(read)))
   }
 
-  /// `name`.weight (outputs, inputs, kernel, kernel) and `name`.bias (outputs). A 1x1 kernel may also have the shape of a linear layer.
+  /// `name`.weight (outputs, inputs, kernel, kernel) and `name`.bias (outputs). A 1x1 kernel may also have the shape of
+  /// a linear layer.
   /// - Parameter padding: nil is `kernel / 2` on all sides.
   public func convolution(
-    _ name: String, inputs: Int, outputs: Int, kernel: Int = 3, stride: Int = 1, padding: Padding? = nil, bias: Bool = true
+    _ name: String, inputs: Int, outputs: Int, kernel: Int = 3, stride: Int = 1, padding: Padding? = nil,
+    bias: Bool = true
   ) throws -> Convolution {
     try convolution(
       name, shape: [outputs, inputs, kernel, kernel], orAs: kernel == 1 ? [outputs, inputs] : nil, stride: stride,
       padding: padding ?? Padding(kernel / 2), bias: bias)
   }
 
-  /// A convolution over frames with a kernel of three: `name`.weight (outputs, inputs, 3), used as a 3x1 kernel on images whose rows
-  /// are frames; zero padding of one frame at either end.
+  /// A convolution over frames with a kernel of three: `name`.weight (outputs, inputs, 3), used as a 3x1 kernel on
+  /// images whose rows are frames; zero padding of one frame at either end.
   public func temporalConvolution(_ name: String, inputs: Int, outputs: Int, bias: Bool) throws -> Convolution {
     try convolution(
       name, shape: [outputs, inputs, 3, 1], orAs: [outputs, inputs, 3], stride: 1,
@@ -144,8 +150,10 @@ public final class Parameters {
 
   /// Tensors that nothing asked for, without the harmless ones, under their names in the file.
   public var surplus: [String] {
-    state.stored.filter { !state.used.contains($0.key) && !CheckpointKeys.isHarmless($0.key, component: state.component) }
-      .map(\.value).sorted()
+    state.stored.filter {
+      !state.used.contains($0.key) && !CheckpointKeys.isHarmless($0.key, component: state.component)
+    }
+    .map(\.value).sorted()
   }
 
   /// To be called when all modules have taken their weights.
@@ -172,7 +180,8 @@ public final class Parameters {
     let shape: [Int]
   }
 
-  /// Notes that `name` is needed with the shape `want`; `other` is the shape under which other files store the same numbers.
+  /// Notes that `name` is needed with the shape `want`; `other` is the shape under which other files store the same
+  /// numbers.
   private func take(_ name: String, _ want: [Int], orAs other: [Int]? = nil) -> Entry? {
     let full = prefix + name
     guard let stored = state.stored[full], let have = state.file.shape(of: stored) else {
@@ -228,7 +237,8 @@ public struct Convolution: Sendable {
   }
 }
 
-/// The scale and the shift of a normalisation, one number per channel, float32. Nil where the checkpoint was only inspected.
+/// The scale and the shift of a normalisation, one number per channel, float32. Nil where the checkpoint was only
+/// inspected.
 public struct Normalization: Sendable {
   public let weight: Tensor?
   public let bias: Tensor?

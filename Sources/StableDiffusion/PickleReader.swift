@@ -1,6 +1,6 @@
-/// Reads the pickles that `torch.save` writes for a dictionary of tensors, and nothing else. A pickle is a program; this is an
-/// interpreter for the few of its instructions that build plain values. A name that a pickle wants to import only ever labels a
-/// value here. No code runs, whatever the file says.
+/// Reads the pickles that `torch.save` writes for a dictionary of tensors, and nothing else. A pickle is a program;
+/// this is an interpreter for the few of its instructions that build plain values. A name that a pickle wants to import
+/// only ever labels a value here. No code runs, whatever the file says.
 struct PickleReader {
   /// Lists, tuples and dictionaries live in `collections` and are named by their index: nothing here is recursive, so
   /// neither reading nor freeing a hostile file can exhaust the stack.

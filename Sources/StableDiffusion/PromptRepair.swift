@@ -1,6 +1,6 @@
-/// What a prompt that was copied from a page or a document needs before it is encoded. The reference's tokenizer leaves this to the
-/// `ftfy` package; these are the repairs of that package which such a prompt meets, each with the same result. Its guesses about wrongly decoded
-/// text are left out on purpose.
+/// What a prompt that was copied from a page or a document needs before it is encoded. The reference's tokenizer leaves
+/// this to the `ftfy` package; these are the repairs of that package which such a prompt meets, each with the same
+/// result. Its guesses about wrongly decoded text are left out on purpose.
 enum PromptRepair {
   /// HTML entities, ligatures, full- and half-width forms, curly quotes, control characters, canonical composition.
   ///

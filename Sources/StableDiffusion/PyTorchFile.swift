@@ -1,7 +1,7 @@
 import Tensors
 
-/// A `.bin` file as `torch.save` has written them since PyTorch 1.6: a zip archive of raw numbers beside a pickle that names them.
-/// The pickle is read by `PickleReader`, which runs no code.
+/// A `.bin` file as `torch.save` has written them since PyTorch 1.6: a zip archive of raw numbers beside a pickle that
+/// names them. The pickle is read by `PickleReader`, which runs no code.
 public final class PyTorchFile: WeightFile {
   public let path: String
   private let file: MappedFile
@@ -123,7 +123,8 @@ public final class PyTorchFile: WeightFile {
     guard tensor.storage.count == storage.count / type.byteCount, storage.count % type.byteCount == 0 else {
       throw ModelError(
         .badData,
-        "\(path) is damaged: the numbers of \(name) have \(storage.count) bytes, not \(tensor.storage.count) \(type.name)"
+        "\(path) is damaged: the numbers of \(name) have \(storage.count) bytes, not \(tensor.storage.count) "
+          + "\(type.name)"
       )
     }
     let damaged = ModelError(
@@ -150,7 +151,8 @@ public final class PyTorchFile: WeightFile {
     if file.byteCount >= magic.count, file.bytes(0..<magic.count) == magic {
       return ModelError(
         .unsupported,
-        "\(file.path) has the format of PyTorch before 1.6, which is not read; save it again with today's torch.save, or as safetensors"
+        "\(file.path) has the format of PyTorch before 1.6, which is not read; save it again with today's "
+          + "torch.save, or as safetensors"
       )
     }
     return ModelError(.badData, "\(file.path) is not a file of torch.save: it is not a zip archive; download it again")

@@ -1,7 +1,8 @@
 import Tensors
 
-/// A memory-mapped safetensors file (https://huggingface.co/docs/safetensors): eight bytes of header length, a JSON header, the
-/// numbers. As the format's own library does, every byte behind the header must belong to exactly one tensor.
+/// A memory-mapped safetensors file (https://huggingface.co/docs/safetensors): eight bytes of header length, a JSON
+/// header, the numbers. As the format's own library does, every byte behind the header must belong to exactly one
+/// tensor.
 public final class SafetensorsFile: WeightFile {
   /// Longest header that is read. That of Stable Diffusion's UNet has 100 kB.
   static let headerLimit = 16 << 20
@@ -24,7 +25,8 @@ public final class SafetensorsFile: WeightFile {
     else {
       throw ModelError(
         .badData,
-        "\(path) is not a safetensors file, or truncated: its header reaches past its \(file.byteCount) bytes; download it again"
+        "\(path) is not a safetensors file, or truncated: its header reaches past its \(file.byteCount) bytes; "
+          + "download it again"
       )
     }
     guard length <= Self.headerLimit else {
@@ -81,7 +83,12 @@ public final class SafetensorsFile: WeightFile {
     struct Description: Decodable {
       let dtype: String
       let shape: [Int]
-      let data_offsets: [Int]
+      let offsets: [Int]
+
+      enum CodingKeys: String, CodingKey {
+        case dtype, shape
+        case offsets = "data_offsets"
+      }
     }
 
     struct Key: CodingKey {
@@ -114,7 +121,7 @@ public final class SafetensorsFile: WeightFile {
       guard let count = Tensor.count(of: description.shape), count <= Int.max / 8 else {
         throw ModelError(.badData, "\(path): \(name) has the impossible shape \(description.shape.prefix(8))")
       }
-      let offsets = description.data_offsets
+      let offsets = description.offsets
       guard offsets.count == 2, offsets[0] >= 0, offsets[0] <= offsets[1] else {
         throw ModelError(.badData, "\(path): \(name) has the impossible data_offsets \(offsets.prefix(4))")
       }

@@ -31,7 +31,8 @@ public enum SafetensorsWriter {
     }
   }
 
-  /// - Throws: `ModelError` naming the path where the shapes do not fit or the system cannot write; nothing is left behind.
+  /// - Throws: `ModelError` naming the path where the shapes do not fit or the system cannot write; nothing is left
+  ///   behind.
   public static func write(_ path: String, tensors: [(name: String, shape: [Int], values: Values)]) throws {
     var header = "{"
     var offset = 0

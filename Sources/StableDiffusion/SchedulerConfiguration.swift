@@ -1,5 +1,5 @@
-/// What `scheduler/scheduler_config.json` says, read as for DDIM whatever scheduler it names; absent keys take the defaults of
-/// diffusers' `DDIMScheduler`.
+/// What `scheduler/scheduler_config.json` says, read as for DDIM whatever scheduler it names; absent keys take the
+/// defaults of diffusers' `DDIMScheduler`.
 public struct SchedulerConfiguration: Sendable, Hashable {
   public enum BetaSchedule: Sendable, Hashable {
     /// Evenly spaced from `start` to `end`.
@@ -53,13 +53,16 @@ public struct SchedulerConfiguration: Sendable, Hashable {
       default:
         throw ModelError(
           .unsupported,
-          "\(path): beta_schedule is \"\(schedule.prefix(80))\"; linear, scaled_linear, squaredcos_cap_v2 and trained_betas are implemented")
+          "\(path): beta_schedule is \"\(schedule.prefix(80))\"; linear, scaled_linear, squaredcos_cap_v2 and "
+            + "trained_betas are implemented"
+        )
       }
     }
     let prediction = try json.string("prediction_type", default: "epsilon")
     guard let predictionType = PredictionType(rawValue: prediction) else {
       throw ModelError(
-        .unsupported, "\(path): prediction_type is \"\(prediction.prefix(80))\"; epsilon and v_prediction are implemented")
+        .unsupported,
+        "\(path): prediction_type is \"\(prediction.prefix(80))\"; epsilon and v_prediction are implemented")
     }
     self.predictionType = predictionType
     setsAlphaToOne = try json.bool("set_alpha_to_one", default: true)
@@ -71,8 +74,8 @@ public struct SchedulerConfiguration: Sendable, Hashable {
       throw ModelError(
         .unsupported,
         """
-        \(path): clip_sample is \(json.has("clip_sample") ? "true" : "absent, which means true"); clipped samples cannot be inverted. \
-        Latent models are made for "clip_sample": false; set that
+        \(path): clip_sample is \(json.has("clip_sample") ? "true" : "absent, which means true"); clipped samples \
+        cannot be inverted. Latent models are made for "clip_sample": false; set that
         """)
     }
     try json.refuse("thresholding", unless: .bool(false), what: "thresholded samples cannot be inverted")

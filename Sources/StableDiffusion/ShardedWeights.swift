@@ -1,17 +1,19 @@
 import Tensors
 
-/// Weights spread over several files, with an index (`*.safetensors.index.json`, `*.bin.index.json`) that says which tensor is where.
+/// Weights spread over several files, with an index (`*.safetensors.index.json`, `*.bin.index.json`) that says which
+/// tensor is where.
 public final class ShardedWeights: WeightFile {
   public let path: String
   private let files: [String: any WeightFile]
   /// Tensor -> file name.
   private let places: [String: String]
 
-  /// - Throws: `ModelError` where the index or a shard is absent or damaged, or a shard lies outside the index's folder.
+  /// - Throws: `ModelError` where the index or a shard is absent or damaged, or a shard lies outside the index's
+  ///   folder.
   public init(indexPath: String) throws {
     path = indexPath
     let index = try JSONObject.decode(Index.self, path: indexPath, limit: SafetensorsFile.headerLimit)
-    places = index.weight_map
+    places = index.places
     let folder = indexPath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
     var files: [String: any WeightFile] = [:]
     for name in Set(places.values).sorted() {
@@ -29,7 +31,9 @@ public final class ShardedWeights: WeightFile {
   }
 
   private struct Index: Decodable {
-    let weight_map: [String: String]
+    let places: [String: String]
+
+    enum CodingKeys: String, CodingKey { case places = "weight_map" }
   }
 
   public var names: [String] { places.keys.sorted() }

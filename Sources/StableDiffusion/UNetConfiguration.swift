@@ -17,7 +17,8 @@ public struct UNetConfiguration: Sendable, Hashable {
   public let normEpsilon: Float
   /// Width of the text embedding.
   public let crossAttentionDimension: Int
-  /// Whether the transformers project with linear layers (SD 2.x) or with 1x1 convolutions (SD 1.x); the numbers are the same.
+  /// Whether the transformers project with linear layers (SD 2.x) or with 1x1 convolutions (SD 1.x); the numbers are
+  /// the same.
   public let usesLinearProjection: Bool
   /// Whether the time embedding is [cos | sin] rather than [sin | cos].
   public let flipsSineToCosine: Bool
@@ -37,7 +38,8 @@ public struct UNetConfiguration: Sendable, Hashable {
   /// - Throws: `ModelError` where a number is out of range or a feature is not implemented.
   public init(path: String) throws {
     let json = try JSONObject(path: path)
-    let channels = try json.integers("block_out_channels", default: [320, 640, 1280, 1280], in: 1...16384, count: 1...8)
+    let channels = try json.integers(
+      "block_out_channels", default: [320, 640, 1280, 1280], in: 1...16384, count: 1...8)
     let levels = channels.count
     blockOutChannels = channels
     inputChannels = try json.integer("in_channels", default: 4, in: 1...1024)
@@ -50,7 +52,10 @@ public struct UNetConfiguration: Sendable, Hashable {
         default: "a model with further inputs"
         }
       throw ModelError(
-        .unsupported, "\(path): in_channels is \(inputChannels) and out_channels \(outputChannels); this is \(what), use a text-to-image one")
+        .unsupported,
+        "\(path): in_channels is \(inputChannels) and out_channels \(outputChannels); this is \(what), use a "
+          + "text-to-image one"
+      )
     }
 
     let defaultDown = Array(repeating: "CrossAttnDownBlock2D", count: levels - 1) + ["DownBlock2D"]
@@ -63,7 +68,8 @@ public struct UNetConfiguration: Sendable, Hashable {
 
     let layers = try json.integers("layers_per_block", default: [2], in: 1...16, count: levels...levels, repeated: 1)
     guard Set(layers).count == 1 else {
-      throw ModelError(.unsupported, "\(path): layers_per_block is \(layers); only the same number on all levels is implemented")
+      throw ModelError(
+        .unsupported, "\(path): layers_per_block is \(layers); only the same number on all levels is implemented")
     }
     layersPerBlock = layers[0]
 
@@ -74,16 +80,20 @@ public struct UNetConfiguration: Sendable, Hashable {
     normEpsilon = Float(try json.number("norm_eps", default: 1e-5, in: 1e-12...1))
     for (level, width) in channels.enumerated() {
       guard width % normGroups == 0 else {
-        throw ModelError(.badData, "\(path): \(width) channels on level \(level) do not divide into norm_num_groups \(normGroups)")
+        throw ModelError(
+          .badData, "\(path): \(width) channels on level \(level) do not divide into norm_num_groups \(normGroups)")
       }
       let attends = downBlockHasAttention[level] || upBlockHasAttention[levels - 1 - level] || level == levels - 1
       guard !attends || width % attentionHeads[level] == 0 else {
-        throw ModelError(.badData, "\(path): \(width) channels on level \(level) do not divide into \(attentionHeads[level]) heads")
+        throw ModelError(
+          .badData, "\(path): \(width) channels on level \(level) do not divide into \(attentionHeads[level]) heads")
       }
     }
-    let text = try json.integers("cross_attention_dim", default: [1280], in: 1...16384, count: levels...levels, repeated: 1)
+    let text = try json.integers(
+      "cross_attention_dim", default: [1280], in: 1...16384, count: levels...levels, repeated: 1)
     guard Set(text).count == 1 else {
-      throw ModelError(.unsupported, "\(path): cross_attention_dim is \(text); only the same width on all levels is implemented")
+      throw ModelError(
+        .unsupported, "\(path): cross_attention_dim is \(text); only the same width on all levels is implemented")
     }
     crossAttentionDimension = text[0]
 
@@ -92,7 +102,8 @@ public struct UNetConfiguration: Sendable, Hashable {
     // With half the width equal to the shift the frequencies would divide by zero; models have 0 or 1.
     frequencyShift = Float(try json.number("freq_shift", default: 0, in: 0...1))
     guard channels[0] % 2 == 0, channels[0] >= 4 else {
-      throw ModelError(.badData, "\(path): the first of block_out_channels is \(channels[0]); it must be even and at least 4")
+      throw ModelError(
+        .badData, "\(path): the first of block_out_channels is \(channels[0]); it must be even and at least 4")
     }
     sampleSize = json.has("sample_size") ? try json.integer("sample_size", default: nil, in: 1...4096) : nil
     middleBlockScaleFactor = Float(try json.number("mid_block_scale_factor", default: 1, in: 1e-3...1e3))
@@ -102,7 +113,9 @@ public struct UNetConfiguration: Sendable, Hashable {
   }
 
   /// Whether each block type of a list has attention: "CrossAttnDownBlock2D" and the names of video models.
-  private static func attention(_ json: JSONObject, _ key: String, _ block: String, default fallback: [String]) throws -> [Bool] {
+  private static func attention(_ json: JSONObject, _ key: String, _ block: String, default fallback: [String]) throws
+    -> [Bool]
+  {
     let levels = fallback.count
     return try json.strings(key, default: fallback, count: levels...levels).map { name in
       for suffix in ["2D", "3D", "Pseudo3D"] {
@@ -110,28 +123,33 @@ public struct UNetConfiguration: Sendable, Hashable {
         if name == "CrossAttn" + block + suffix { return true }
       }
       throw ModelError(
-        .unsupported, "\(json.path): \(key) has \"\(name.prefix(80))\"; only \(block)2D and CrossAttn\(block)2D are implemented")
+        .unsupported,
+        "\(json.path): \(key) has \"\(name.prefix(80))\"; only \(block)2D and CrossAttn\(block)2D are implemented")
     }
   }
 
   private static func refuseUnsupported(_ json: JSONObject) throws {
     try json.refuse("act_fn", unless: .string("silu"), .string("swish"), what: "only \"silu\" is implemented")
     try json.refuse(
-      "addition_embed_type", what: "models with additional embeddings (Stable Diffusion XL) are not implemented, use a 1.x or 2.x one")
+      "addition_embed_type",
+      what: "models with additional embeddings (Stable Diffusion XL) are not implemented, use a 1.x or 2.x one")
     for key in ["class_embed_type", "num_class_embeds", "projection_class_embeddings_input_dim"] {
       try json.refuse(key, what: "class embeddings are not implemented")
     }
     for key in [
-      "encoder_hid_dim", "encoder_hid_dim_type", "time_cond_proj_dim", "time_embedding_dim", "time_embedding_act_fn", "timestep_post_act",
+      "encoder_hid_dim", "encoder_hid_dim_type", "time_cond_proj_dim", "time_embedding_dim", "time_embedding_act_fn",
+      "timestep_post_act",
       "cross_attention_norm", "reverse_transformer_layers_per_block",
     ] {
       try json.refuse(key, what: "this is not implemented")
     }
     for key in [
-      "dual_cross_attention", "only_cross_attention", "mid_block_only_cross_attention", "resnet_skip_time_act", "class_embeddings_concat",
+      "dual_cross_attention", "only_cross_attention", "mid_block_only_cross_attention", "resnet_skip_time_act",
+      "class_embeddings_concat",
     ] {
       try json.refuse(
-        key, unless: .bool(false), .array(Array(repeating: .bool(false), count: (try? json.levels) ?? 0)), what: "this is not implemented")
+        key, unless: .bool(false), .array(Array(repeating: .bool(false), count: (try? json.levels) ?? 0)),
+        what: "this is not implemented")
     }
     try json.refuse("resnet_time_scale_shift", unless: .string("default"), what: "only \"default\" is implemented")
     try json.refuse("time_embedding_type", unless: .string("positional"), what: "only \"positional\" is implemented")
@@ -144,7 +162,10 @@ public struct UNetConfiguration: Sendable, Hashable {
       layers != .array(Array(repeating: .integer(1), count: (try? json.levels) ?? 0))
     {
       throw ModelError(
-        .unsupported, "\(json.path): transformer_layers_per_block is \(layers.text); only one transformer block per layer is implemented")
+        .unsupported,
+        "\(json.path): transformer_layers_per_block is \(layers.text); only one transformer block per layer is "
+          + "implemented"
+      )
     }
   }
 }

@@ -2,8 +2,8 @@ import Tensors
 
 /// Named tensors as a checkpoint stores them, whatever the format: one file, or several that an index ties together.
 ///
-/// Opening validates the directory of the file (names, shapes, places); the numbers stay on disk, memory-mapped, until an
-/// operator reads them.
+/// Opening validates the directory of the file (names, shapes, places); the numbers stay on disk, memory-mapped, until
+/// an operator reads them.
 public protocol WeightFile: Sendable {
   /// The file, or the index of a sharded one, for messages.
   var path: String { get }

@@ -1,7 +1,7 @@
 /// Which of the files in a network's folder holds its weights.
 enum WeightLocation {
-  /// The first that exists of: safetensors without a variant, safetensors `.fp16`, and the same of `.bin`; before all of
-  /// these, those of `variant`. Sharded files count as files.
+  /// The first that exists of: safetensors without a variant, safetensors `.fp16`, and the same of `.bin`; before all
+  /// of these, those of `variant`. Sharded files count as files.
   static func find(_ component: ModelComponent, in model: String, variant: String?) throws -> String {
     if let variant, let path = file(of: component, in: model, variant: variant) { return path }
     let folder = model + "/" + component.rawValue
@@ -16,7 +16,8 @@ enum WeightLocation {
     let base = baseNames(component)[0]
     throw ModelError(
       .notFound,
-      "\(folder) has no weights: none of \(base).safetensors, \(base).fp16.safetensors, \(baseNames(component).last ?? base).bin is there"
+      "\(folder) has no weights: none of \(base).safetensors, \(base).fp16.safetensors, "
+        + "\(baseNames(component).last ?? base).bin is there"
     )
   }
 
@@ -28,7 +29,8 @@ enum WeightLocation {
     guard ModelComponent.allCases.contains(where: { file(of: $0, in: model, variant: variant) != nil }) else {
       throw ModelError(
         .notFound,
-        "\(model) has no weights of the variant \"\(variant)\", such as unet/diffusion_pytorch_model.\(variant).safetensors"
+        "\(model) has no weights of the variant \"\(variant)\", such as "
+          + "unet/diffusion_pytorch_model.\(variant).safetensors"
       )
     }
   }

@@ -56,13 +56,17 @@ MODELS = {
         text=dict(
             hidden_size=32, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, hidden_act="quick_gelu"
         ),
-        scheduler=PNDMScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            skip_prk_steps=True,
-            set_alpha_to_one=False,
-            steps_offset=1,
+        # clip_sample is not PNDM's, but in the published configuration; without it DDIM would clip.
+        scheduler=PNDMScheduler.from_config(
+            dict(
+                beta_start=0.00085,
+                beta_end=0.012,
+                beta_schedule="scaled_linear",
+                skip_prk_steps=True,
+                set_alpha_to_one=False,
+                steps_offset=1,
+                clip_sample=False,
+            )
         ),
         pad="<|endoftext|>",
         types=dict(unet=torch.float16, vae=torch.float16, text_encoder=torch.float16),

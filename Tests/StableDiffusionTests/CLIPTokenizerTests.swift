@@ -50,7 +50,8 @@ struct CLIPTokenizerTests {
   }
 
   private static func fixture() throws -> Fixture {
-    try JSONDecoder().decode(Fixture.self, from: Data(contentsOf: Fixtures.folder.appendingPathComponent("tokenizer.json")))
+    try JSONDecoder().decode(
+      Fixture.self, from: Data(contentsOf: Fixtures.folder.appendingPathComponent("tokenizer.json")))
   }
 
   @Test func encodesAwkwardTextsAsTransformers() throws {
@@ -59,7 +60,8 @@ struct CLIPTokenizerTests {
     #expect(fixture.encode.count > 1000)
     var wrong = 0
     for row in fixture.encode {
-      let same = first.encode(row.text, repairing: false) == row.tokens
+      let same =
+        first.encode(row.text, repairing: false) == row.tokens
         && second.encode(row.text, repairing: false) == row.exclamationPads
       if !same { wrong += 1 }
       #expect(same, "\(row.text.unicodeScalars.map { String($0.value, radix: 16) })")
@@ -69,7 +71,9 @@ struct CLIPTokenizerTests {
 
   @Test func repairsAsFtfy() throws {
     for pair in try Self.fixture().repair {
-      #expect(Array(PromptRepair.repair(pair[0]).unicodeScalars) == Array(pair[1].unicodeScalars), "\(pair[0].debugDescription)")
+      #expect(
+        Array(PromptRepair.repair(pair[0]).unicodeScalars) == Array(pair[1].unicodeScalars),
+        "\(pair[0].debugDescription)")
     }
   }
 
@@ -93,9 +97,10 @@ struct CLIPTokenizerTests {
   @Test func decodesTokens() throws {
     let tokenizer = try Self.tokenizer("tinyA")
     // transformers' decode of the same tokens.
-    #expect([49406, 256, 257, 320, 2368, 49407, 0, 47516].map(tokenizer.decode) == [
-      "<|startoftext|>", "!", "\"", "a", "cat", "<|endoftext|>", "!", "ontheroad",
-    ])
+    #expect(
+      [49406, 256, 257, 320, 2368, 49407, 0, 47516].map(tokenizer.decode) == [
+        "<|startoftext|>", "!", "\"", "a", "cat", "<|endoftext|>", "!", "ontheroad",
+      ])
     // Two halves of an emoji's bytes.
     #expect(tokenizer.decode(13185) == "\u{1f937}")
     #expect(tokenizer.decode(127) == "\u{fffd}")

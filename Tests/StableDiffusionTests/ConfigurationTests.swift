@@ -9,14 +9,16 @@ struct ConfigurationTests {
   @Test func readsTheConfigurationsOfTheTraces() throws {
     let a = try UNetConfiguration(path: Self.models.appendingPathComponent("tinyA/unet/config.json").path)
     #expect(a.blockOutChannels == [24, 32, 48, 48] && a.attentionHeads == [4, 4, 4, 4] && !a.usesLinearProjection)
-    #expect(a.downBlockHasAttention == [true, true, true, false] && a.upBlockHasAttention == [false, true, true, true])
+    #expect(
+      a.downBlockHasAttention == [true, true, true, false] && a.upBlockHasAttention == [false, true, true, true])
     let b = try UNetConfiguration(path: Self.models.appendingPathComponent("tinyB/unet/config.json").path)
     #expect(b.attentionHeads == [2, 3, 5, 4] && b.usesLinearProjection && b.crossAttentionDimension == 24)
     let tuned = try UNetConfiguration(path: Self.models.appendingPathComponent("tinyA_tuned/unet/config.json").path)
     #expect(tuned == a)
     let vae = try AutoencoderConfiguration(path: Self.models.appendingPathComponent("tinyA/vae/config.json").path)
     #expect(vae.downscaleFactor == 8 && vae.scalingFactor == 0.18215 && vae.usesQuantConvolution)
-    let text = try TextEncoderConfiguration(path: Self.models.appendingPathComponent("tinyB/text_encoder/config.json").path)
+    let text = try TextEncoderConfiguration(
+      path: Self.models.appendingPathComponent("tinyB/text_encoder/config.json").path)
     #expect(text.activation == .gelu && text.layers == 3 && text.hiddenSize == 24)
     let scheduler = try SchedulerConfiguration(
       path: Self.models.appendingPathComponent("tinyA/scheduler/scheduler_config.json").path)
@@ -46,9 +48,13 @@ struct ConfigurationTests {
   private static let cases: [Case] = [
     // Absurd numbers.
     Case("unet", "block_out_channels", "[]", "block_out_channels is []; it must be a list of 1 to 8"),
-    Case("unet", "block_out_channels", "[24, 32, 48, 0]", "block_out_channels is 0; it must be an integer from 1 to 16384"),
+    Case(
+      "unet", "block_out_channels", "[24, 32, 48, 0]",
+      "block_out_channels is 0; it must be an integer from 1 to "
+        + "16384"),
     Case("unet", "block_out_channels", "[24, 32, 48, -48]", "block_out_channels is -48"),
-    Case("unet", "block_out_channels", "[24, 32, 48, 9223372036854775807]", "block_out_channels is 9223372036854775807"),
+    Case(
+      "unet", "block_out_channels", "[24, 32, 48, 9223372036854775807]", "block_out_channels is 9223372036854775807"),
     Case("unet", "block_out_channels", "[24, 32, 48, 1e300]", "block_out_channels is 1e+300"),
     Case("unet", "block_out_channels", "320", "must be a list"),
     Case("unet", "block_out_channels", "[23, 32, 48, 48]", "23 channels on level 0 do not divide"),
@@ -141,7 +147,9 @@ struct ConfigurationTests {
       for part in ["unet", "vae", "text_encoder", "scheduler"] {
         let error = modelError { try Self.read(part, url.path) }
         if text.contains("1e999"), part != "unet", error == nil { continue }
-        #expect(error?.text.contains(message) == true || error?.text.contains("JSON") == true, "\(part): \(error?.text ?? "no error")")
+        #expect(
+          error?.text.contains(message) == true || error?.text.contains("JSON") == true,
+          "\(part): \(error?.text ?? "no error")")
       }
     }
   }

@@ -6,14 +6,19 @@ import Testing
 struct ModelDirectoryTests {
   private static let three = Fixtures.folder.appendingPathComponent("modules/three")
 
-  private static func open(_ changes: [String: Data?], variant: String? = nil) throws -> (kind: ModelError.Kind, text: String)? {
+  private static func open(_ changes: [String: Data?], variant: String? = nil) throws -> (
+    kind: ModelError.Kind, text: String
+  )? {
     try Fixtures.withTemporaryFolder { folder in
       let path = try copyModel(three, to: folder, replacing: changes)
       return modelError { _ = try StableDiffusionModel(ModelDirectory(path: path, variant: variant), device: nil) }
     }
   }
 
-  @Test(arguments: ["oracle/models/tinyA", "oracle/models/tinyB", "oracle/models/tinyA_tuned", "modules/sd1", "modules/sd2", "modules/three", "modules/three_bin"])
+  @Test(arguments: [
+    "oracle/models/tinyA", "oracle/models/tinyB", "oracle/models/tinyA_tuned", "modules/sd1", "modules/sd2",
+    "modules/three", "modules/three_bin",
+  ])
   func fitsItsWeights(_ model: String) throws {
     let path = Fixtures.folder.appendingPathComponent(model).path
     let opened = try StableDiffusionModel(ModelDirectory(path: path), device: nil)
@@ -66,7 +71,8 @@ struct ModelDirectoryTests {
   }
 
   @Test func refusesOtherPipelines() throws {
-    let index = try json(Self.three.appendingPathComponent("model_index.json"), with: ["text_encoder_2": ["transformers", "X"]])
+    let index = try json(
+      Self.three.appendingPathComponent("model_index.json"), with: ["text_encoder_2": ["transformers", "X"]])
     let error = try Self.open(["model_index.json": index])
     #expect(error?.kind == .unsupported && error?.text.contains("Stable Diffusion XL") == true)
   }
@@ -85,7 +91,8 @@ struct ModelDirectoryTests {
     func chosen(_ changes: [String: Data?], variant: String? = nil) throws -> String {
       try Fixtures.withTemporaryFolder { folder in
         let path = try copyModel(Self.three, to: folder, replacing: changes)
-        return try ModelDirectory(path: path, variant: variant).weights(.unet).path.replacingOccurrences(of: path + "/", with: "")
+        return try ModelDirectory(path: path, variant: variant).weights(.unet).path.replacingOccurrences(
+          of: path + "/", with: "")
       }
     }
     let plain = unet + ".safetensors", half = unet + ".fp16.safetensors", other = unet + ".non_ema.safetensors"
@@ -100,9 +107,11 @@ struct ModelDirectoryTests {
   }
 
   @Test(arguments: [
-    (#"{"weight_map":{"a":"../x.safetensors"}}"#, "shards are"), (#"{"weight_map":{"a":"/etc/x.safetensors"}}"#, "shards are"),
+    (#"{"weight_map":{"a":"../x.safetensors"}}"#, "shards are"),
+    (#"{"weight_map":{"a":"/etc/x.safetensors"}}"#, "shards are"),
     (#"{"weight_map":{"a":"diffusion_pytorch_model.safetensors.index.json"}}"#, "shards are"),
-    (#"{"weight_map":{"a":"none.safetensors"}}"#, "No such file"), (#"{"weight_map":[]}"#, "is not the JSON"), ("{}", "weight_map"),
+    (#"{"weight_map":{"a":"none.safetensors"}}"#, "No such file"), (#"{"weight_map":[]}"#, "is not the JSON"),
+    ("{}", "weight_map"),
   ])
   func refusesDamagedIndexes(_ index: String, _ message: String) throws {
     let name = "unet/diffusion_pytorch_model.safetensors"

@@ -50,7 +50,8 @@ import Testing
         let noise = try want["unet.\(size).t\(timestep).noise"]
         // The entries of the fixture's batch are clips of one frame, each with a text of its own.
         for entry in 0..<sample.shape[0] {
-          let states = Array(text.floats[entry * text.floats.count / text.shape[0]..<(entry + 1) * text.floats.count / text.shape[0]])
+          let states = Array(
+            text.floats[entry * text.floats.count / text.shape[0]..<(entry + 1) * text.floats.count / text.shape[0]])
           let conditioning = try model.unet.condition(
             on: try Tensor(states, shape: [1] + text.shape.dropFirst()), device: device)
           var layers: [(String, Double)] = []
@@ -75,7 +76,8 @@ import Testing
     for size in ["64x96", "72x104"] {
       let scaling = Double(model.autoencoder.configuration.scalingFactor)
       let mean = try model.autoencoder.encode(try channelsLast(try want["vae.\(size).image"], 0), device: device)
-      let encoded = relativeDifference(try channelsFirst(mean), try want["vae.\(size).mean"].values.map { $0 * scaling })
+      let encoded = relativeDifference(
+        try channelsFirst(mean), try want["vae.\(size).mean"].values.map { $0 * scaling })
       #expect(encoded < Self.tolerance)
       let latents = try channelsLast(try want["vae.\(size).latents"], 0)
       let scaled = try device.combine(Float(scaling), latents, 0, latents)
@@ -122,7 +124,8 @@ import Testing
       let text = try model.textEncoder(model.tokenizer.padded("a cat").ids, device: device)
       let latents = try Tensor((0..<4 * 8 * 8).map { Float($0 % 13) / 13 - 0.5 }, shape: [1, 8, 8, 4])
       let noise = try model.unet(
-        latents, timestep: 500, text: try model.unet.condition(on: text, device: device), coupling: [[0]], device: device)
+        latents, timestep: 500, text: try model.unet.condition(on: text, device: device), coupling: [[0]],
+        device: device)
       return text.floats + noise.floats
     }
     #expect(outputs[0] == outputs[1])

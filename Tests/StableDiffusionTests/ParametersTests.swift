@@ -32,7 +32,10 @@ private struct Layout: WeightFile {
 struct ParametersTests {
   @Test func listsAllProblemsAtOnce() throws {
     let file = Layout(
-      ["a.weight": [4, 3], "a.bias": [4], "b.weight": [5, 4], "c.weight": [2, 2, 3, 3], "d.weight": [2], "d.bias": [2], "rest": [1]],
+      [
+        "a.weight": [4, 3], "a.bias": [4], "b.weight": [5, 4], "c.weight": [2, 2, 3, 3], "d.weight": [2], "d.bias": [2],
+        "rest": [1],
+      ],
       integers: ["d.bias"])
     let parameters = Parameters(file, device: nil, component: .unet)
     _ = try parameters.linear("a", inputs: 3, outputs: 4)
@@ -42,9 +45,11 @@ struct ParametersTests {
     let error = modelError { try parameters.finish() }
     #expect(error?.kind == .badData)
     for line in [
-      "the weights in layout do not fit unet/config.json (7 problems)", "b.weight has the shape [5, 4], the configuration wants [4, 4]",
+      "the weights in layout do not fit unet/config.json (7 problems)",
+      "b.weight has the shape [5, 4], the configuration wants [4, 4]",
       "missing b.bias [4]", "missing x.y.c.weight [2, 2, 3, 3]", "missing x.y.c.bias [2]",
-      "d.bias holds I64 where floating-point numbers are needed", "c.weight is not part of this network", "rest is not part of this network",
+      "d.bias holds I64 where floating-point numbers are needed", "c.weight is not part of this network",
+      "rest is not part of this network",
     ] {
       #expect(error?.text.contains(line) == true, "\(line)\n\(error?.text ?? "")")
     }
@@ -54,7 +59,9 @@ struct ParametersTests {
   }
 
   @Test func countsAndChecksShapesOfOtherVersions() throws {
-    let file = Layout(["attentions.0.query.weight": [4, 4, 1, 1], "attentions.0.query.bias": [4], "t.weight": [4, 4, 3]])
+    let file = Layout([
+      "attentions.0.query.weight": [4, 4, 1, 1], "attentions.0.query.bias": [4], "t.weight": [4, 4, 3],
+    ])
     let parameters = Parameters(file, device: nil, component: .vae)
     #expect(parameters.scope("attentions.0").has("to_q.weight"))
     #expect(parameters.shape(of: "t.weight") == [4, 4, 3])
@@ -68,7 +75,9 @@ struct ParametersTests {
   @Test func refusesTwoNamesForOneWeight() throws {
     let file = Layout(["embeddings.x": [1], "text_model.embeddings.x": [1]])
     let parameters = Parameters(file, device: nil, component: .textEncoder)
-    #expect(modelError { try parameters.finish(surplus: .tolerate) }?.text.contains("embeddings.x is there more than once") == true)
+    #expect(
+      modelError { try parameters.finish(surplus: .tolerate) }?.text.contains("embeddings.x is there more than once")
+        == true)
   }
 
   @Test func layersThatWereOnlyInspectedSayso() throws {

@@ -102,7 +102,8 @@ struct PyTorchFileTests {
   }
 
   @Test func readsADictionaryWithinADictionary() throws {
-    let inner = [UInt8(ascii: "}")] + Pickle.text("w") + Pickle.tensor(count: 6, shape: [6], strides: [1]) + Array("s".utf8)
+    let inner =
+      [UInt8(ascii: "}")] + Pickle.text("w") + Pickle.tensor(count: 6, shape: [6], strides: [1]) + Array("s".utf8)
     try open(file([0x80, 2, UInt8(ascii: "}")] + Pickle.text("state_dict") + inner + Array("s.".utf8))) {
       #expect($0.names == ["w"])
     }
@@ -126,7 +127,8 @@ struct PyTorchFileTests {
 
   /// Pickles that want code to run, by what the message calls it.
   private static let withCode: [Case] = [
-    Case("os.system", Pickle.global("os", "system") + Pickle.tuple([Pickle.text("touch /tmp/pwned")]) + Array("R.".utf8)),
+    Case(
+      "os.system", Pickle.global("os", "system") + Pickle.tuple([Pickle.text("touch /tmp/pwned")]) + Array("R.".utf8)),
     Case("posix.system", Pickle.global("posix", "system") + Array("0}.".utf8)),
     Case("builtins.eval", Pickle.dictionary("a", Pickle.global("builtins", "eval"))),
     Case("torch.load", Pickle.dictionary("a", Pickle.global("torch", "load"))),
@@ -166,15 +168,34 @@ struct PyTorchFileTests {
     Case("text that is not UTF-8", [UInt8(ascii: "X"), 1, 0, 0, 0, 0xff], "not UTF-8"),
     Case("number of 255 bytes", [0x8a, 0xff] + [UInt8](repeating: 1, count: 255), "a number has 255 bytes"),
     Case("reference without a tuple", Array("NQ.".utf8), "malformed"),
-    Case("tensor without arguments", Pickle.global("torch._utils", "_rebuild_tensor_v2") + Array(")R.".utf8), "malformed"),
-    Case("negative extent", Pickle.dictionary("w", Pickle.tensor(count: 6, shape: [-1], strides: [1])), "impossible shape"),
-    Case("negative stride", Pickle.dictionary("w", Pickle.tensor(count: 6, shape: [2], strides: [-1])), "impossible shape"),
-    Case("ranks that differ", Pickle.dictionary("w", Pickle.tensor(count: 6, shape: [2, 3], strides: [1])), "impossible shape"),
-    Case("past the storage", Pickle.dictionary("w", Pickle.tensor(count: 6, offset: 1, shape: [6], strides: [1])), "reaches past"),
-    Case("expanded", Pickle.dictionary("w", Pickle.tensor(count: 6, shape: [1 << 30, 1 << 30], strides: [0, 0])), "reaches past"),
-    Case("stride past the storage", Pickle.dictionary("w", Pickle.tensor(count: 6, shape: [2], strides: [1 << 30])), "reaches past"),
-    Case("storage of another size", Pickle.dictionary("w", Pickle.tensor(count: 7, shape: [7], strides: [1])), "have 24 bytes, not 7"),
-    Case("no such storage", Pickle.dictionary("w", Pickle.tensor(key: "../0", count: 6, shape: [6], strides: [1])), "missing from it"),
+    Case(
+      "tensor without arguments", Pickle.global("torch._utils", "_rebuild_tensor_v2") + Array(")R.".utf8), "malformed"),
+    Case(
+      "negative extent", Pickle.dictionary("w", Pickle.tensor(count: 6, shape: [-1], strides: [1])),
+      "impossible "
+        + "shape"),
+    Case(
+      "negative stride", Pickle.dictionary("w", Pickle.tensor(count: 6, shape: [2], strides: [-1])),
+      "impossible "
+        + "shape"),
+    Case(
+      "ranks that differ", Pickle.dictionary("w", Pickle.tensor(count: 6, shape: [2, 3], strides: [1])),
+      "impossible shape"),
+    Case(
+      "past the storage", Pickle.dictionary("w", Pickle.tensor(count: 6, offset: 1, shape: [6], strides: [1])),
+      "reaches past"),
+    Case(
+      "expanded", Pickle.dictionary("w", Pickle.tensor(count: 6, shape: [1 << 30, 1 << 30], strides: [0, 0])),
+      "reaches past"),
+    Case(
+      "stride past the storage", Pickle.dictionary("w", Pickle.tensor(count: 6, shape: [2], strides: [1 << 30])),
+      "reaches past"),
+    Case(
+      "storage of another size", Pickle.dictionary("w", Pickle.tensor(count: 7, shape: [7], strides: [1])),
+      "have 24 bytes, not 7"),
+    Case(
+      "no such storage", Pickle.dictionary("w", Pickle.tensor(key: "../0", count: 6, shape: [6], strides: [1])),
+      "missing from it"),
   ]
 
   @Test(arguments: damaged)
@@ -187,7 +208,8 @@ struct PyTorchFileTests {
 
   @Test func survivesDeepNesting() throws {
     // A million lists, each in the one before, both ways of building them.
-    let outward = [UInt8](repeating: UInt8(ascii: "]"), count: 1_000_000) + [UInt8](repeating: UInt8(ascii: "a"), count: 999_999)
+    let outward =
+      [UInt8](repeating: UInt8(ascii: "]"), count: 1_000_000) + [UInt8](repeating: UInt8(ascii: "a"), count: 999_999)
     #expect(failure(file(outward + Array(".".utf8)))?.kind == .badData)
     let tuples = Array(")".utf8) + [UInt8](repeating: 0x85, count: 1_000_000)
     #expect(failure(file(tuples + Array(".".utf8)))?.kind == .badData)
@@ -242,7 +264,8 @@ struct PyTorchFileTests {
       data += [0x50, 0x4b, 3, 4, 0, 0] + common + [0, 0] + Array(name.utf8) + bytes
     }
     let place = data.count + directory.count
-    let record: [UInt8] = [0x50, 0x4b, 6, 6] + wide(44) + [0, 0, 0, 0] + [UInt8](repeating: 0, count: 8) + wide(2) + wide(2)
+    let record: [UInt8] =
+      [0x50, 0x4b, 6, 6] + wide(44) + [0, 0, 0, 0] + [UInt8](repeating: 0, count: 8) + wide(2) + wide(2)
       + wide(directory.count) + wide(data.count)
     let locator: [UInt8] = [0x50, 0x4b, 6, 7, 0, 0, 0, 0] + wide(place) + [1, 0, 0, 0]
     let end: [UInt8] = [0x50, 0x4b, 5, 6, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff] + full + full + [0, 0]

@@ -35,7 +35,8 @@ struct SafetensorsFileTests {
     try Fixtures.withTemporaryFolder { folder in
       let url = folder.appendingPathComponent("a.safetensors")
       // A header of odd length, then one byte, then 1.5 in float32.
-      let header = #"{"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"F32","shape":[1],"data_offsets":[1,5]} }"#
+      let header =
+        #"{"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"F32","shape":[1],"data_offsets":[1,5]} }"#
       var bytes = safetensorsBytes(header: header)
       bytes.append(contentsOf: [7, 0x00, 0x00, 0xc0, 0x3f])
       try bytes.write(to: url)
@@ -54,7 +55,10 @@ struct SafetensorsFileTests {
     ("no JSON", safetensorsBytes(header: "hello"), .badData, "is not the JSON"),
     ("cut JSON", safetensorsBytes(header: #"{"a":{"dtype""#), .badData, "is not the JSON"),
     ("JSON list", safetensorsBytes(header: "[]"), .badData, "is not the JSON"),
-    ("bytes that are not UTF-8", safetensorsBytes(header: "{}", data: 0) + Data([0xff]), .badData, "belong to no tensor"),
+    (
+      "bytes that are not UTF-8", safetensorsBytes(header: "{}", data: 0) + Data([0xff]), .badData,
+      "belong to no tensor"
+    ),
     ("deep nesting", safetensorsBytes(header: String(repeating: "[", count: 1 << 20)), .badData, "deeper than 64"),
     (
       "deep nesting in a value",
@@ -88,7 +92,10 @@ struct SafetensorsFileTests {
           {"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}
           """, data: 8), .badData, "belong to no tensor"
     ),
-    ("git-lfs pointer", Data("version https://git-lfs.github.com/spec/v1\noid sha256:0\n".utf8), .badData, "git lfs pull"),
+    (
+      "git-lfs pointer", Data("version https://git-lfs.github.com/spec/v1\noid sha256:0\n".utf8), .badData,
+      "git lfs pull"
+    ),
   ])
   func refusesDamage(_ what: String, _ bytes: Data, _ kind: ModelError.Kind, _ text: String) throws {
     try Fixtures.withTemporaryFolder { folder in
@@ -107,7 +114,8 @@ struct SafetensorsFileTests {
 
   @Test func refusesEveryTruncation() throws {
     try Fixtures.withTemporaryFolder { folder in
-      let whole = folder.appendingPathComponent("whole.safetensors"), cut = folder.appendingPathComponent("cut.safetensors")
+      let whole = folder.appendingPathComponent("whole.safetensors"),
+        cut = folder.appendingPathComponent("cut.safetensors")
       try SafetensorsWriter.write(whole.path, tensors: [("a", [2], .float32([1, 2])), ("b", [3], .uint8([1, 2, 3]))])
       let bytes = try Data(contentsOf: whole)
       for count in 1..<bytes.count {
