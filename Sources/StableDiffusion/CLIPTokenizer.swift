@@ -211,7 +211,7 @@ public struct CLIPTokenizer: Sendable {
   /// - Throws: `ModelError` where a file is absent or they do not fit together.
   public init(directory: String) throws {
     let vocabularyPath = directory + "/vocab.json"
-    let vocabulary = try JSONObject.decode([String: Int].self, path: vocabularyPath, limit: 32 << 20)
+    let vocabulary = try JSONObject.decode([String: Int].self, path: vocabularyPath, limit: 8 << 20)
     var pieces: [Int: String] = [:]
     for (piece, token) in vocabulary {
       guard (0..<1_000_000).contains(token) else {
@@ -264,7 +264,7 @@ public struct CLIPTokenizer: Sendable {
 
   private static func readMerges(_ path: String, vocabulary: [String: Int]) throws -> [Pair: Merge] {
     var merges: [Pair: Merge] = [:]
-    let lines = try fileBytes(path, limit: 32 << 20).split(separator: UInt8(ascii: "\n"))
+    let lines = try fileBytes(path, limit: 8 << 20).split(separator: UInt8(ascii: "\n"))
     for (number, bytes) in lines.enumerated() {
       let line = String(decoding: bytes.last == UInt8(ascii: "\r") ? bytes.dropLast() : bytes, as: UTF8.self)
       if line.hasPrefix("#version") { continue }

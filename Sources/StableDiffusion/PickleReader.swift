@@ -36,7 +36,7 @@ struct PickleReader {
   }
 
   /// Longest pickle that is read. That of Stable Diffusion's UNet has 150 kB.
-  static let byteLimit = 8 << 20
+  static let byteLimit = 2 << 20
 
   /// Everything that a pickle may name.
   static let orderedDictionary = "collections.OrderedDict"

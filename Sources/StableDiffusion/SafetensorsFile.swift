@@ -118,7 +118,7 @@ public final class SafetensorsFile: WeightFile {
       guard let type = StoredType(rawValue: description.dtype) else {
         throw ModelError(.unsupported, "\(path): \(name) has the unknown type \"\(description.dtype.prefix(40))\"")
       }
-      guard let count = Tensor.count(of: description.shape), count <= Int.max / 8 else {
+      guard description.shape.count <= 16, let count = Tensor.count(of: description.shape) else {
         throw ModelError(.badData, "\(path): \(name) has the impossible shape \(description.shape.prefix(8))")
       }
       let offsets = description.offsets
