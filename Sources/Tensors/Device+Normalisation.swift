@@ -28,7 +28,7 @@ extension Device {
       guard x.count > 0 else { return y }
       let sets = frames / framesPerStatistic
       let rows = x.count / channels / sets
-      let (scales, shifts) = try groupStatistics(
+      let (means, scales, shifts) = try groupStatistics(
         x, sets: sets, rows: rows, channels: channels, groups: groups, weight: weight, bias: bias, epsilon: epsilon)
       let (input, output) = (x.floatPointer, y.mutableFloatPointer)
       let piece = max(Device.grain / channels, 1), pieces = (rows + piece - 1) / piece
@@ -36,18 +36,18 @@ extension Device {
         let set = item / pieces, first = item % pieces * piece
         let start = (set * rows + first) * channels
         kernel_channel_affine(
-          input + start, scales.floatPointer + set * channels, shifts.floatPointer + set * channels,
-          activation == .silu, output + start, min(piece, rows - first), channels)
+          input + start, means.floatPointer + set * channels, scales.floatPointer + set * channels,
+          shifts.floatPointer + set * channels, activation == .silu, output + start, min(piece, rows - first), channels)
       }
       return y
     }
   }
 
-  /// The factor and the offset (sets, c) that normalise each channel. Each set's rows are summed in pieces whose size does not
-  /// depend on the number of threads.
+  /// What normalises each channel, (sets, c) each: (x - mean) * scale + shift. Each set's rows are summed in pieces whose size
+  /// does not depend on the number of threads.
   private func groupStatistics(
     _ x: Tensor, sets: Int, rows: Int, channels: Int, groups: Int, weight: Tensor, bias: Tensor, epsilon: Float
-  ) throws -> (scales: Tensor, shifts: Tensor) {
+  ) throws -> (means: Tensor, scales: Tensor, shifts: Tensor) {
     let piece = max(4 * Device.grain / channels, 1), pieces = (rows + piece - 1) / piece
     let input = x.floatPointer
     let storage = try TensorStorage(byteCount: sets * pieces * channels * MemoryLayout<Double>.stride, pool: pool)
@@ -79,15 +79,20 @@ extension Device {
         kernel_channel_squares(rows, means + set * channels, sums, count, channels)
       }.map { $0 / count }
     }
-    let scales = try makeResult([sets, channels]), shifts = try makeResult([sets, channels])
+    let shape = [sets, channels]
+    let (rounded, scales, shifts) = (try makeResult(shape), try makeResult(shape), try makeResult(shape))
     for index in 0..<sets * channels {
       let channel = index % channels
       let variance = variances[index / channels * groups + channel * groups / channels]
       let scale = Double(weight.floatPointer[channel]) / sqrt(variance + Double(epsilon))
+      let mean = Float(channelMeans[index])
+      rounded.mutableFloatPointer[index] = mean
       scales.mutableFloatPointer[index] = Float(scale)
-      shifts.mutableFloatPointer[index] = Float(Double(bias.floatPointer[channel]) - channelMeans[index] * scale)
+      // What the mean lost by rounding is made good here; where the variance is small it would show.
+      shifts.mutableFloatPointer[index] = Float(
+        Double(bias.floatPointer[channel]) + (Double(mean) - channelMeans[index]) * scale)
     }
-    return (scales, shifts)
+    return (rounded, scales, shifts)
   }
 
   /// Layer normalisation (Ba et al. 2016, arXiv:1607.06450) of the last axis: x (..., c), weight and bias (c).

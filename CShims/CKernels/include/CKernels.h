@@ -48,9 +48,10 @@ void kernel_mix(float share, const float *x, float *y, size_t count);
 void kernel_channel_sums(const float *x, double *sums, size_t rows, size_t channels);
 /// sums[c] = sum over the rows of (x[r, c] - means[c])^2
 void kernel_channel_squares(const float *x, const double *means, double *sums, size_t rows, size_t channels);
-/// y[r, c] = x[r, c] * scales[c] + shifts[c], then SiLU where asked.
+/// y[r, c] = (x[r, c] - means[c]) * scales[c] + shifts[c], then SiLU where asked.
 void kernel_channel_affine(
-    const float *x, const float *scales, const float *shifts, bool silu, float *y, size_t rows, size_t channels);
+    const float *x, const float *means, const float *scales, const float *shifts, bool silu, float *y, size_t rows,
+    size_t channels);
 
 // LayerNorm.c ------------------------------------------------------------------------------------------------------------
 
