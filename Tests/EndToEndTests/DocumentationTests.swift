@@ -11,16 +11,14 @@ extension EndToEndTests {
 
     @Test(arguments: ["README.md", "docs/ARCHITECTURE.md", "CONTRIBUTING.md"])
     func everyFileExists(document: String) throws {
-      let folder = document.split(separator: "/").dropLast().joined(separator: "/")
-      for match in try Self.text(document).matches(of: /\]\((?!http)([^)#]+)\)/) {
-        let path = "\(Workbench.root)/\(folder)/\(match.1)"
-        #expect(access(path, F_OK) == 0, "\(document) links to \(String(match.1))")
+      let text = try Self.text(document)
+      let folder = document.split(separator: "/").dropLast().map { $0 + "/" }.joined()
+      let links = text.matches(of: /\]\((?!http)([^)#]+)\)/).map { folder + $0.1 }
+      let sources = text.matches(of: /`((?:Tensors|StableDiffusion|FateZero|MediaIO)\/\w+\.swift)`/).map {
+        "Sources/" + $0.1
       }
-      // A source file is named by its layer and its name, followed by others of that layer.
-      for match in try Self.text(document).matches(of: /`(Tensors|StableDiffusion|FateZero|MediaIO)\/(\w+\.swift)`/) {
-        let path = "\(Workbench.root)/Sources/\(match.1)/\(match.2)"
-        #expect(access(path, F_OK) == 0, "\(document) names \(String(match.1))/\(String(match.2))")
-      }
+      let missing = Set(links + sources).filter { access("\(Workbench.root)/\($0)", F_OK) != 0 }
+      #expect(missing.sorted() == [])
     }
 
     /// Every option that a document shows is one.
@@ -28,10 +26,9 @@ extension EndToEndTests {
     func everyOptionExists(document: String) throws {
       let bench = try Workbench()
       let help = String(decoding: try bench.succeed(#""$FATEZERO" help edit"#).output, as: UTF8.self)
-      let lines = try Self.text(document).split(separator: "\n").filter { !$0.contains("curl ") }
-      for match in lines.joined(separator: "\n").matches(of: /(?:^|[^\w-])--([a-z][a-z-]+)/) {
-        #expect(help.contains("--\(match.1)"), "\(document) shows --\(String(match.1))")
-      }
+      let text = try Self.text(document).split(separator: "\n").filter { !$0.contains("curl ") }.joined(separator: "\n")
+      let options = Set(text.matches(of: /(?:^|[^\w-])(--[a-z][a-z-]+)/).map { String($0.1) })
+      #expect(options.filter { !help.contains($0) }.sorted() == [])
     }
   }
 }

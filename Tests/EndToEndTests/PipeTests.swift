@@ -76,7 +76,7 @@ extension EndToEndTests {
         edit in.raw from-file.raw $raw --output-format rawvideo
         edit frames from-pictures.raw --framerate 12 --output-format rawvideo
         edit 'frames/%03d.png' from-pattern.raw --framerate 12 --output-format rawvideo
-        edit in.nut as-pictures
+        edit in.nut as-pictures/
         edit in.nut lossless.mkv --video-codec ffv1 --output-pixel-format bgr0
         mkfifo fifo
         edit fifo from-fifo.raw --output-format rawvideo & cat in.nut > fifo; wait $!
