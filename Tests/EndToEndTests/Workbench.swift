@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import TestSupport
 import Testing
 
 /// A folder of its own in which a test runs shell scripts; removed at the end.
@@ -9,15 +10,8 @@ import Testing
 final class Workbench {
   let folder: String
 
-  /// The repository.
-  static let root: String = {
-    var path = #filePath.split(separator: "/", omittingEmptySubsequences: false)
-    path.removeLast(3)
-    return path.joined(separator: "/")
-  }()
-
-  static let fixtures = root + "/Tests/Fixtures"
-  static let model = fixtures + "/oracle/models/tinyA"
+  static let root = Fixtures.repository.path
+  static let model = Fixtures.oracle.appendingPathComponent("models/tinyA").path
 
   /// The release build, else the debug build.
   static func command() throws -> String {
@@ -78,7 +72,6 @@ final class Workbench {
     var variables = ProcessInfo.processInfo.environment
     variables["FATEZERO"] = try command()
     variables["MODEL"] = model
-    variables["ORACLE"] = fixtures + "/oracle"
     variables.removeValue(forKey: "FATEZERO_MODEL")
     return variables.map { "\($0.key)=\($0.value)" }
   }
