@@ -42,11 +42,11 @@ extension EndToEndTests {
       try bench.succeed("edit in.mp4 out.mp4")
       let (before, after) = (try bench.probe("in.mp4"), try bench.probe("out.mp4"))
       #expect(after.videoFrames == 12)
-      #expect(after.video?.codec_name == "h264")
+      #expect(after.video?.codecName == "h264")
       #expect((after.video?.width, after.video?.height) == (96, 64))
-      #expect(after.video?.color_space == before.video?.color_space)
+      #expect(after.video?.colorSpace == before.video?.colorSpace)
       #expect(after.times == before.times)
-      #expect(after.chapters.map(\.start_time) == before.chapters.map(\.start_time))
+      #expect(after.chapters.map(\.startTime) == before.chapters.map(\.startTime))
       #expect(after.chapters.map { $0.tags?["title"] } == ["first", "second"])
       #expect(after.format.tags?["title"] == "Somebody's cat")
       // What was done is written into the file.
@@ -81,7 +81,7 @@ extension EndToEndTests {
         edit in.mkv out.mp4
         """)
       let after = try bench.probe("out.mp4")
-      #expect(after.streams.compactMap(\.codec_name).sorted() == ["aac", "h264", "mov_text"])
+      #expect(after.streams.compactMap(\.codecName).sorted() == ["aac", "h264", "mov_text"])
     }
 
     @Test func pixelAspectAndFullRangeSurvive() throws {
@@ -92,16 +92,16 @@ extension EndToEndTests {
         edit in.mp4 out.mp4
         """)
       let (before, after) = (try bench.probe("in.mp4"), try bench.probe("out.mp4"))
-      #expect(after.video?.sample_aspect_ratio == "4:3")
-      #expect(before.video?.color_range == "pc")
-      #expect(after.video?.color_range == "pc")
+      #expect(after.video?.sampleAspectRatio == "4:3")
+      #expect(before.video?.colorRange == "pc")
+      #expect(after.video?.colorRange == "pc")
     }
 
     @Test func oddSize() throws {
       try bench.succeed("frames 12 3 101x67 > in.nut; edit in.nut out.mp4")
       let after = try bench.probe("out.mp4")
       #expect((after.video?.width, after.video?.height) == (101, 67))
-      #expect(after.video?.pix_fmt == "yuv444p")
+      #expect(after.video?.pixFmt == "yuv444p")
       #expect(after.videoFrames == 3)
     }
 
@@ -149,10 +149,10 @@ extension EndToEndTests {
         edit upright.nut expected.nut
         edit wrong.nut unexpected.nut
         """)
-      #expect(try bench.probe("in.mp4").video?.side_data_list?.contains { abs($0.rotation ?? 0) == 90 } == true)
+      #expect(try bench.probe("in.mp4").video?.sideDataList?.contains { abs($0.rotation ?? 0) == 90 } == true)
       let after = try bench.probe("out.nut")
       #expect((after.video?.width, after.video?.height) == (64, 96))
-      #expect(after.video?.side_data_list?.contains { ($0.rotation ?? 0) != 0 } != true)
+      #expect(after.video?.sideDataList?.contains { ($0.rotation ?? 0) != 0 } != true)
       let pixels = try bench.pixels("out.nut")
       let right = meanDifference(pixels, try bench.pixels("expected.nut"))
       let wrong = meanDifference(pixels, try bench.pixels("unexpected.nut"))

@@ -33,7 +33,7 @@ extension EndToEndTests {
       #expect(output.starts(with: Data("YUV4MPEG2 W96 H64 F12:1".utf8)))
       let after = try bench.probe("out.y4m")
       #expect(after.videoFrames == 3)
-      #expect(after.video?.r_frame_rate == "12/1")
+      #expect(after.video?.rFrameRate == "12/1")
     }
 
     @Test func nutCarriesTimestamps() throws {

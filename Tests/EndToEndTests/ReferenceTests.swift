@@ -20,7 +20,8 @@ extension EndToEndTests {
     func traceOfTheReference(name: String) throws {
       let bench = try Workbench()
       let file = Fixtures.oracle.appendingPathComponent("cases/\(name)")
-      let clipName = try JSONDecoder().decode(Case.self, from: Data(contentsOf: file.appendingPathExtension("json"))).clip
+      let clipName = try JSONDecoder().decode(Case.self, from: Data(contentsOf: file.appendingPathExtension("json")))
+        .clip
       let clip = try TensorDump(Fixtures.oracle.appendingPathComponent("clips.safetensors"))[clipName]
       let size = "\(clip.shape[2])x\(clip.shape[1])"
       try bench.write(Data(clip.values.map { UInt8($0) }), to: "clip.raw")

@@ -110,7 +110,9 @@ final class Workbench {
       ffprobe -v error -count_frames -show_streams -show_format -show_chapters -show_entries \
         frame=pts_time,media_type -of json '\(name)'
       """
-    return try JSONDecoder().decode(Probe.self, from: succeed(script).output)
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(Probe.self, from: succeed(script).output)
   }
 
   /// The decoded frames as packed rgb24.
@@ -122,17 +124,17 @@ final class Workbench {
 /// ffprobe's JSON, as far as the tests read it.
 struct Probe: Decodable {
   struct Stream: Decodable {
-    let codec_type: String
-    let codec_name: String?
+    let codecType: String
+    let codecName: String?
     let width: Int?
     let height: Int?
-    let pix_fmt: String?
-    let r_frame_rate: String?
-    let sample_aspect_ratio: String?
-    let color_range: String?
-    let color_space: String?
+    let pixFmt: String?
+    let rFrameRate: String?
+    let sampleAspectRatio: String?
+    let colorRange: String?
+    let colorSpace: String?
     let duration: String?
-    let side_data_list: [SideData]?
+    let sideDataList: [SideData]?
     let tags: [String: String]?
   }
 
@@ -141,18 +143,18 @@ struct Probe: Decodable {
   }
 
   struct Frame: Decodable {
-    let media_type: String
-    let pts_time: String?
+    let mediaType: String
+    let ptsTime: String?
   }
 
   struct Format: Decodable {
-    let format_name: String
+    let formatName: String
     let duration: String?
     let tags: [String: String]?
   }
 
   struct Chapter: Decodable {
-    let start_time: String
+    let startTime: String
     let tags: [String: String]?
   }
 
@@ -161,16 +163,16 @@ struct Probe: Decodable {
   let format: Format
   let chapters: [Chapter]
 
-  var video: Stream? { streams.first { $0.codec_type == "video" } }
-  var audio: Stream? { streams.first { $0.codec_type == "audio" } }
+  var video: Stream? { streams.first { $0.codecType == "video" } }
+  var audio: Stream? { streams.first { $0.codecType == "audio" } }
 
   /// Presentation times of the video frames in seconds, from the first one on.
   var times: [Double] {
-    let times = frames.filter { $0.media_type == "video" }.compactMap { $0.pts_time.flatMap(Double.init) }
+    let times = frames.filter { $0.mediaType == "video" }.compactMap { $0.ptsTime.flatMap(Double.init) }
     return times.map { $0 - (times.first ?? 0) }
   }
 
-  var videoFrames: Int { frames.count { $0.media_type == "video" } }
+  var videoFrames: Int { frames.count { $0.mediaType == "video" } }
 }
 
 enum WorkbenchError: Error, CustomStringConvertible {
