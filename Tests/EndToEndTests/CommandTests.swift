@@ -1,0 +1,72 @@
+import FoundationEssentials
+import Testing
+
+extension EndToEndTests {
+  /// The command beside `edit`, and what it says while it works.
+  struct CommandTests {
+    private let bench: Workbench
+
+    init() throws {
+      bench = try Workbench()
+    }
+
+    @Test func planSaysWhatWouldBeDone() throws {
+      let plan = try bench.succeed(
+        """
+        frames 12 5 > in.nut
+        "$FATEZERO" plan in.nut out.mkv --model "$MODEL" --edit "a [cat -> tiger] on the grass"
+        """)
+      let text = String(decoding: plan.output, as: UTF8.self)
+      for word in ["cat", "tiger", "grass", "window", "coupled", "memory"] {
+        #expect(text.lowercased().contains(word), "\(word) in \(text)")
+      }
+      #expect(!bench.exists("out.mkv"))
+    }
+
+    @Test func inspectSaysWhatACheckpointIs() throws {
+      let text = String(decoding: try bench.succeed(#""$FATEZERO" inspect "$MODEL""#).output, as: UTF8.self)
+      for word in ["unet", "vae", "text"] {
+        #expect(text.lowercased().contains(word), "\(word) in \(text)")
+      }
+    }
+
+    @Test func progressForPrograms() throws {
+      try bench.succeed("frames 12 2 > in.nut; edit in.nut out.mkv --progress progress.txt")
+      let lines = String(decoding: try bench.contents("progress.txt"), as: UTF8.self).split(separator: "\n")
+      #expect(lines.last == "progress=end")
+      #expect(lines.allSatisfy { $0.contains("=") })
+    }
+
+    @Test func previewIsOneFrame() throws {
+      try bench.succeed("frames 12 5 > in.nut; edit in.nut out.mkv --preview")
+      #expect(try bench.probe("out.mkv").videoFrames == 1)
+    }
+
+    @Test func helpAndCompletions() throws {
+      let help = String(decoding: try bench.succeed(#""$FATEZERO" --help"#).output, as: UTF8.self)
+      for command in ["edit", "plan", "inspect"] {
+        #expect(help.contains(command))
+      }
+      for shell in ["bash", "zsh", "fish"] {
+        #expect(try !bench.succeed(#""$FATEZERO" --generate-completion-script \#(shell)"#).output.isEmpty)
+      }
+    }
+
+    /// Video longer than memory: twenty windows need what three need.
+    @Test func memoryDoesNotGrowWithTheClip() throws {
+      let peaks = try [3, 20].map { windows in
+        try bench.succeed("frames 12 \(windows * 4) > in\(windows).nut")
+        let outcome = try bench.start(
+          """
+          exec "$FATEZERO" edit in\(windows).nut out\(windows).mkv --model "$MODEL" --size 64x64 --steps 2 \
+            --clip-length 4 --edit "a [cat -> tiger] on the grass"
+          """
+        ).wait()
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        return outcome.peakMemory
+      }
+      print("largest resident set: \(peaks[0]) KiB for 3 windows, \(peaks[1]) KiB for 20")
+      #expect(Double(peaks[1]) <= 1.05 * Double(peaks[0]))
+    }
+  }
+}
