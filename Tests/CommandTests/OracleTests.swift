@@ -8,7 +8,7 @@ import Testing
 @testable import FateZeroCommand
 
 /// Every recorded case of the reference's own code, from its own configuration (Tests/Fixtures/oracle/README.md).
-@Suite struct OracleTests {
+@Suite(.serialized) struct OracleTests {
   static let cases = try! FileManager.default
     .contentsOfDirectory(atPath: Fixtures.oracle.appendingPathComponent("cases").path)
     .filter { $0.hasSuffix(".yaml") }.map { String($0.dropLast(5)) }.sorted()

@@ -7,7 +7,7 @@ import Testing
 @testable import FateZero
 
 /// The engine on the oracle's tiny model: windows, passes, repeatability, errors.
-@Suite struct ClipEditorTests {
+@Suite(.serialized) struct ClipEditorTests {
   private static let size = 64
 
   private func clip(_ count: Int, _ name: String = "c64f8") throws -> [Frame] {
