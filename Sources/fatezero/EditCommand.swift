@@ -52,7 +52,7 @@ struct EditCommand: ParsableCommand {
 
     let writers = try outputs.enumerated().map { index, path in
       try MediaWriter(
-        path: path, options: options.writing.options(metadata: job.metadata(edit: index)), reader: reader,
+        path: path, options: options.writing.options(metadata: job.metadata(edit: index)), source: reader,
         width: plan.outputSize.width, height: plan.outputSize.height, warn: warn,
         isCancelled: { Interruption.isRequested })
     }
@@ -62,7 +62,7 @@ struct EditCommand: ParsableCommand {
       job: job, plan: plan, frames: frameCount, operationsPerSecond: try MachineSpeed.operationsPerSecond(device),
       memoryLimit: job.memoryLimit)
     tell("\(report.headline); \(report.time)")
-    for (path, writer) in zip(outputs, writers) { tell("\(path == "-" ? "standard output" : path): \(writer.description)") }
+    for (path, writer) in zip(outputs, writers) { tell("\(path == "-" ? "standard output" : path): \(writer.summary)") }
 
     let cancellation = Interruption.cancellation
     let model = try device.perform(cancellation: cancellation) { try StableDiffusionModel(job.directory, device: device) }
