@@ -21,7 +21,7 @@ struct CommandFailure: Error, CustomStringConvertible {
     var meaning: String {
       switch self {
       case .usage: "the command line or a setting is wrong"
-      case .data: "the input, a configuration or a model holds something that cannot be used"
+      case .data: "an input, a configuration or a model is damaged or unfit"
       case .noInput: "the input does not exist or cannot be opened"
       case .noModel: "no model was found"
       case .internalError: "an error in fatezero itself"

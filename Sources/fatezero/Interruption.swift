@@ -10,17 +10,18 @@ enum Interruption {
 
   private static let received = Atomic<Int32>(0)
   private static let queue = DispatchQueue(label: "fatezero.signals")
-  private static let sources = [SIGINT, SIGTERM].map { number in
-    // Without this the process ends before anybody is asked.
-    signal(number, SIG_IGN)
-    let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-    source.setEventHandler { receive(number) }
-    source.activate()
-    return source
-  }
 
-  /// From now on signals stop the work instead of the process.
-  static func watch() { _ = sources }
+  /// From now on signals stop the work instead of the process. To be called once.
+  static func watch() {
+    for number in [SIGINT, SIGTERM] {
+      // Without this the process ends before anybody is asked.
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+      // The handler holds the source, which therefore lasts as long as the process.
+      source.setEventHandler { withExtendedLifetime(source) { receive(number) } }
+      source.activate()
+    }
+  }
 
   static var isRequested: Bool { cancellation.isRequested }
 

@@ -1,12 +1,13 @@
 import FateZero
-import FoundationEssentials
+import Foundation
+import TestSupport
 import Testing
 
 @testable import FateZeroCommand
 
 @Suite struct ReferenceConfigurationTests {
   private func configuration(_ path: String) throws -> ReferenceConfiguration {
-    let text = try String(contentsOfFile: Fixtures.oracle + "/" + path, encoding: .utf8)
+    let text = try String(contentsOfFile: Fixtures.oracle.appendingPathComponent(path).path, encoding: .utf8)
     return try ReferenceConfiguration(yaml: text, name: path)
   }
 
@@ -16,7 +17,12 @@ import Testing
     return settings
   }
 
-  @Test(arguments: try Fixtures.files(in: "configs", suffix: ".yaml") + Fixtures.files(in: "cases", suffix: ".yaml"))
+  private static func files(in folder: String) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: Fixtures.oracle.appendingPathComponent(folder).path)
+      .filter { $0.hasSuffix(".yaml") }.sorted().map { folder + "/" + $0 }
+  }
+
+  @Test(arguments: try files(in: "configs") + files(in: "cases"))
   func everyShippedConfigurationParses(path: String) throws {
     let configuration = try configuration(path)
     #expect(!configuration.edits.isEmpty)
@@ -28,7 +34,7 @@ import Testing
   }
 
   @Test func thereAreAllTwentyFour() throws {
-    #expect(try Fixtures.files(in: "configs", suffix: ".yaml").count == 24)
+    #expect(try Self.files(in: "configs").count == 24)
   }
 
   @Test func shapeEdit() throws {

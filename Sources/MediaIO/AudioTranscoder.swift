@@ -1,0 +1,140 @@
+import CLibAV
+import Glibc
+
+/// Sound in a codec the output container cannot hold, on its way into the container's default one.
+final class AudioTranscoder: PacketRoute {
+  let output: UnsafeMutablePointer<AVStream>
+  let codecName: String
+  private let decoder: Decoder
+  private let graph: FilterGraph
+  private let encoder: UnsafeMutablePointer<AVCodecContext>
+  private let name: String
+  private let warn: (String) -> Void
+  private var hasWarned = false
+
+  /// - Parameter makeOutput: adds the stream to the output, once all else is known to work.
+  init(
+    _ source: UnsafeMutablePointer<AVStream>, in name: String, to codec: UnsafePointer<AVCodec>, globalHeader: Bool,
+    makeOutput: () throws -> UnsafeMutablePointer<AVStream>, warn: @escaping (String) -> Void
+  ) throws {
+    self.name = name
+    self.warn = warn
+    codecName = String(cString: codec.pointee.name)
+    decoder = try Decoder(stream: source, in: name)
+    let input = decoder.context
+    if input.pointee.ch_layout.order == AV_CHANNEL_ORDER_UNSPEC {
+      let channels = input.pointee.ch_layout.nb_channels
+      av_channel_layout_default(&input.pointee.ch_layout, channels)
+    }
+    var layout = [CChar](repeating: 0, count: 256)
+    av_channel_layout_describe(&input.pointee.ch_layout, &layout, layout.count)
+    let layoutName = String(decoding: layout.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    graph = try FilterGraph(
+      audio: FilterGraph.Audio(
+        sampleRate: input.pointee.sample_rate, sampleFormat: input.pointee.sample_fmt, channelLayout: layoutName),
+      description: AudioTranscoder.conversion(to: codec))
+
+    guard let encoder = avcodec_alloc_context3(codec) else { throw MediaError(.io, "out of memory for an encoder") }
+    self.encoder = encoder
+    do {
+      try graph.describeAudio(to: encoder)
+      encoder.pointee.time_base = AVRational(num: 1, den: encoder.pointee.sample_rate)
+      if globalHeader { encoder.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER }
+      encoder.pointee.strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL
+      try check(avcodec_open2(encoder, codec, nil), "encoder \(codecName)", as: .usage)
+      output = try makeOutput()
+    } catch {
+      var context: UnsafeMutablePointer<AVCodecContext>? = encoder
+      avcodec_free_context(&context)
+      throw error
+    }
+    try check(avcodec_parameters_from_context(output.pointee.codecpar, encoder), "encoder \(codecName)", as: .io)
+    output.pointee.time_base = encoder.pointee.time_base
+    if codec.pointee.capabilities & AV_CODEC_CAP_VARIABLE_FRAME_SIZE == 0 {
+      graph.setFrameSize(encoder.pointee.frame_size)
+    }
+  }
+
+  deinit {
+    var context: UnsafeMutablePointer<AVCodecContext>? = encoder
+    avcodec_free_context(&context)
+  }
+
+  /// Filters that bring samples into a form the encoder takes.
+  private static func conversion(to codec: UnsafePointer<AVCodec>) -> String {
+    var limits: [String] = []
+    if var next = codec.pointee.sample_fmts {
+      var names: [String] = []
+      while next.pointee != AV_SAMPLE_FMT_NONE {
+        if let name = av_get_sample_fmt_name(next.pointee) { names.append(String(cString: name)) }
+        next += 1
+      }
+      limits.append("sample_fmts=" + names.joined(separator: "|"))
+    }
+    if var next = codec.pointee.supported_samplerates {
+      var rates: [String] = []
+      while next.pointee != 0 {
+        rates.append(String(next.pointee))
+        next += 1
+      }
+      limits.append("sample_rates=" + rates.joined(separator: "|"))
+    }
+    return "aformat=" + (limits.isEmpty ? "sample_fmts=" : limits.joined(separator: ":"))
+  }
+
+  func process(_ packet: Packet?, write: (Packet, AVRational) throws -> Void) throws {
+    let code = decoder.send(packet)
+    if code < 0 && code != -EAGAIN && code != FATEZERO_AVERROR_EOF { noteError(code) }
+    while true {
+      let frame = try Frame()
+      let code = decoder.receive(into: frame)
+      if code == -EAGAIN || code == FATEZERO_AVERROR_EOF { break }
+      if code < 0 {
+        noteError(code)
+        break
+      }
+      frame.pointer.pointee.pts = av_rescale_q(
+        frame.pointer.pointee.best_effort_timestamp, decoder.context.pointee.pkt_timebase,
+        AVRational(num: 1, den: decoder.context.pointee.sample_rate))
+      if frame.pointer.pointee.ch_layout.order == AV_CHANNEL_ORDER_UNSPEC {
+        av_channel_layout_copy(&frame.pointer.pointee.ch_layout, &decoder.context.pointee.ch_layout)
+      }
+      try graph.push(frame)
+      try drain(write)
+    }
+    if packet == nil {
+      try graph.push(nil)
+      try drain(write)
+      try encode(nil, write)
+    }
+  }
+
+  private func drain(_ write: (Packet, AVRational) throws -> Void) throws {
+    while true {
+      let frame = try Frame()
+      guard try graph.pull(into: frame) == .frame else { return }
+      let timestamp = frame.pointer.pointee.pts
+      if timestamp != FATEZERO_AV_NOPTS_VALUE {
+        frame.pointer.pointee.pts = av_rescale_q(timestamp, graph.timeBase, encoder.pointee.time_base)
+      }
+      try encode(frame, write)
+    }
+  }
+
+  private func encode(_ frame: Frame?, _ write: (Packet, AVRational) throws -> Void) throws {
+    try check(avcodec_send_frame(encoder, frame?.pointer), "encoder \(codecName)", as: .io)
+    while true {
+      let packet = try Packet()
+      let code = avcodec_receive_packet(encoder, packet.pointer)
+      if code == -EAGAIN || code == FATEZERO_AVERROR_EOF { return }
+      try check(code, "encoder \(codecName)", as: .io)
+      try write(packet, encoder.pointee.time_base)
+    }
+  }
+
+  private func noteError(_ code: Int32) {
+    if hasWarned { return }
+    hasWarned = true
+    warn(MediaError(code: code, "\(name): decoding sound", as: .badData).description)
+  }
+}

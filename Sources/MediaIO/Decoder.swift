@@ -1,0 +1,32 @@
+import CLibAV
+
+/// A decoder opened for one stream.
+final class Decoder {
+  let context: UnsafeMutablePointer<AVCodecContext>
+
+  init(stream: UnsafeMutablePointer<AVStream>, in name: String) throws {
+    let parameters = stream.pointee.codecpar!
+    let codecName = String(cString: avcodec_get_name(parameters.pointee.codec_id))
+    guard let codec = avcodec_find_decoder(parameters.pointee.codec_id) else {
+      throw MediaError(.badData, "\(name): libav has no decoder for \(codecName)")
+    }
+    guard let context = avcodec_alloc_context3(codec) else { throw MediaError(.io, "out of memory for a decoder") }
+    self.context = context
+    try check(avcodec_parameters_to_context(context, parameters), "\(name): \(codecName)", as: .badData)
+    context.pointee.pkt_timebase = stream.pointee.time_base
+    context.pointee.thread_count = 0
+    try check(avcodec_open2(context, codec, nil), "\(name): opening the \(codecName) decoder", as: .badData)
+  }
+
+  deinit {
+    var context: UnsafeMutablePointer<AVCodecContext>? = context
+    avcodec_free_context(&context)
+  }
+
+  /// - Parameter packet: nil: the end.
+  /// - Returns: 0, or an error code of libav.
+  func send(_ packet: Packet?) -> Int32 { avcodec_send_packet(context, packet?.pointer) }
+
+  /// - Returns: 0, or an error code of libav (-EAGAIN: send more, AVERROR_EOF: that was all).
+  func receive(into frame: Frame) -> Int32 { avcodec_receive_frame(context, frame.pointer) }
+}

@@ -1,0 +1,91 @@
+import CLibAV
+import Glibc
+
+/// An opened container: streams and packets.
+final class Demuxer {
+  let name: String
+  let context: UnsafeMutablePointer<AVFormatContext>
+  /// nil where libav opens the address itself.
+  let io: DescriptorIO?
+  private let interrupt: Interrupt
+
+  /// - Parameter path: `-` for standard input, a path, or an address with a scheme libav knows.
+  init(
+    path: String, format: String?, options: [(String, String)], isCancelled: @escaping @Sendable () -> Bool
+  ) throws {
+    LibAVLog.start()
+    name = path == "-" ? "standard input" : path
+    interrupt = Interrupt(isCancelled)
+    var inputFormat: UnsafePointer<AVInputFormat>?
+    if let format {
+      inputFormat = av_find_input_format(format)
+      guard inputFormat != nil else { throw MediaError(.usage, "--input-format \(format): libav has no such format") }
+    }
+    if path == "-" {
+      io = try .standardInput(isCancelled: isCancelled)
+    } else if path.contains("://"), access(path, F_OK) != 0 {
+      io = nil
+    } else {
+      io = try .reading(path, isCancelled: isCancelled)
+    }
+
+    guard let allocated = avformat_alloc_context() else { throw MediaError(.io, "\(name): out of memory") }
+    allocated.pointee.pb = io?.context
+    allocated.pointee.interrupt_callback = interrupt.callback
+    let dictionary = OptionDictionary(options)
+    var opened: UnsafeMutablePointer<AVFormatContext>? = allocated
+    let code = avformat_open_input(&opened, path, inputFormat, &dictionary.pointer)
+    guard code >= 0, let opened else {
+      if let io, io.byteCount == 0, code == FATEZERO_AVERROR_EOF || code == FATEZERO_AVERROR_INVALIDDATA {
+        throw MediaError(.badData, "\(name) is empty")
+      }
+      throw MediaError(code: code, name, as: io == nil ? .noInput : .badData)
+    }
+    context = opened
+    if let unknown = dictionary.names.first {
+      throw MediaError(.usage, "\(name): an input of format \(formatName) has no option \(unknown)")
+    }
+    try check(avformat_find_stream_info(opened, nil), name, as: .badData)
+  }
+
+  deinit {
+    var context: UnsafeMutablePointer<AVFormatContext>? = context
+    avformat_close_input(&context)
+  }
+
+  var formatName: String { String(cString: context.pointee.iformat.pointee.name) }
+  var isSeekable: Bool { io.map(\.isRegularFile) ?? (context.pointee.pb?.pointee.seekable ?? 0 != 0) }
+
+  var streams: [UnsafeMutablePointer<AVStream>] {
+    (0..<Int(context.pointee.nb_streams)).compactMap { context.pointee.streams[$0] }
+  }
+
+  /// The stream to edit; cover pictures do not count.
+  func videoStream() throws -> UnsafeMutablePointer<AVStream> {
+    let index = av_find_best_stream(context, AVMEDIA_TYPE_VIDEO, -1, -1, nil, 0)
+    guard index >= 0, let stream = context.pointee.streams[Int(index)],
+      stream.pointee.disposition & AV_DISPOSITION_ATTACHED_PIC == 0
+    else { throw MediaError(.badData, "\(name): there is no video stream in it (\(formatName))") }
+    return stream
+  }
+
+  /// Reads the next packet: 0, or an error code of libav (the end is one).
+  func read(into packet: Packet) -> Int32 {
+    av_packet_unref(packet.pointer)
+    return av_read_frame(context, packet.pointer)
+  }
+}
+
+/// Asked by libav while it waits for something of its own, like a network.
+final class Interrupt {
+  private let isCancelled: @Sendable () -> Bool
+
+  init(_ isCancelled: @escaping @Sendable () -> Bool) { self.isCancelled = isCancelled }
+
+  /// Valid as long as this object lives.
+  var callback: AVIOInterruptCB {
+    AVIOInterruptCB(
+      callback: { Unmanaged<Interrupt>.fromOpaque($0!).takeUnretainedValue().isCancelled() ? 1 : 0 },
+      opaque: Unmanaged.passUnretained(self).toOpaque())
+  }
+}

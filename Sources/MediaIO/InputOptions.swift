@@ -1,0 +1,59 @@
+/// How an input is read and which part of it.
+public struct InputOptions: Sendable {
+  /// Name of libav's demuxer; nil: recognised by its content.
+  public var format: String?
+  /// Size of raw frames.
+  public var videoSize: (width: Int, height: Int)?
+  /// Pixel format of raw frames.
+  public var pixelFormat: String?
+  /// Frames per second of raw frames and of pictures ("25", "30000/1001"); pictures have 25 unless told otherwise.
+  public var framerate: String?
+  /// A libavfilter graph with one input and one output that every frame passes.
+  public var filter: String?
+  /// First moment, in seconds from the beginning of the clip. Timestamps then count from it.
+  public var start: Double?
+  /// Length of the part in seconds.
+  public var duration: Double?
+  /// Most frames to read.
+  public var frames: Int?
+  /// Further options of the demuxer.
+  public var demuxerOptions: [(String, String)]
+
+  public init(
+    format: String? = nil, videoSize: (width: Int, height: Int)? = nil, pixelFormat: String? = nil,
+    framerate: String? = nil, filter: String? = nil, start: Double? = nil, duration: Double? = nil,
+    frames: Int? = nil, demuxerOptions: [(String, String)] = []
+  ) {
+    self.format = format
+    self.videoSize = videoSize
+    self.pixelFormat = pixelFormat
+    self.framerate = framerate
+    self.filter = filter
+    self.start = start
+    self.duration = duration
+    self.frames = frames
+    self.demuxerOptions = demuxerOptions
+  }
+
+  /// What goes to the demuxer, by libav's names.
+  var libavOptions: [(String, String)] {
+    var options = demuxerOptions
+    if let videoSize { options.append(("video_size", "\(videoSize.width)x\(videoSize.height)")) }
+    if let pixelFormat { options.append(("pixel_format", pixelFormat)) }
+    if let framerate { options.append(("framerate", framerate)) }
+    return options
+  }
+
+  func validate() throws {
+    if let start, !(start >= 0 && start < 1e9) {
+      throw MediaError(.usage, "--start \(start): give seconds from 0 on")
+    }
+    if let duration, !(duration > 0 && duration < 1e9) {
+      throw MediaError(.usage, "--duration \(duration): give more than 0 seconds")
+    }
+    if let frames, frames < 1 { throw MediaError(.usage, "--frames \(frames): give 1 or more") }
+    if let videoSize, !(1...65536 ~= videoSize.width && 1...65536 ~= videoSize.height) {
+      throw MediaError(.usage, "--video-size \(videoSize.width)x\(videoSize.height): each side is 1 to 65536 pixels")
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import CLibAV
+
+/// What happens to the packets of one stream beside the video, on the way to one output.
+protocol PacketRoute: AnyObject {
+  var output: UnsafeMutablePointer<AVStream> { get }
+  /// - Parameters:
+  ///   - packet: in the source stream's time base; nil: the end.
+  ///   - write: takes packets in the time base that goes with them.
+  func process(_ packet: Packet?, write: (Packet, AVRational) throws -> Void) throws
+}
+
+/// Passes packets through as they are.
+final class CopyRoute: PacketRoute {
+  let output: UnsafeMutablePointer<AVStream>
+  private let timeBase: AVRational
+
+  init(_ source: UnsafeMutablePointer<AVStream>, to output: UnsafeMutablePointer<AVStream>, in format: UnsafePointer<AVOutputFormat>) throws {
+    self.output = output
+    timeBase = source.pointee.time_base
+    try check(avcodec_parameters_copy(output.pointee.codecpar, source.pointee.codecpar), "copying a stream", as: .io)
+    output.pointee.codecpar.pointee.codec_tag = CopyRoute.tag(of: source.pointee.codecpar.pointee, in: format)
+    output.pointee.time_base = timeBase
+    output.pointee.sample_aspect_ratio = source.pointee.sample_aspect_ratio
+    output.pointee.avg_frame_rate = source.pointee.avg_frame_rate
+    output.pointee.r_frame_rate = source.pointee.r_frame_rate
+    for index in 0..<Int(source.pointee.nb_side_data) {
+      let sideData = source.pointee.side_data[index]
+      guard let bytes = av_stream_new_side_data(output, sideData.type, sideData.size) else { continue }
+      bytes.update(from: sideData.data, count: sideData.size)
+    }
+  }
+
+  /// The source's tag where the container uses it for this codec too; 0 lets the muxer choose.
+  private static func tag(of parameters: AVCodecParameters, in format: UnsafePointer<AVOutputFormat>) -> UInt32 {
+    guard let tags = format.pointee.codec_tag else { return parameters.codec_tag }
+    var other: UInt32 = 0
+    let keeps =
+      av_codec_get_id(tags, parameters.codec_tag) == parameters.codec_id
+      || av_codec_get_tag2(tags, parameters.codec_id, &other) == 0
+    return keeps ? parameters.codec_tag : 0
+  }
+
+  func process(_ packet: Packet?, write: (Packet, AVRational) throws -> Void) throws {
+    if let packet { try write(packet, timeBase) }
+  }
+}

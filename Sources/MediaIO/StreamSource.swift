@@ -1,0 +1,184 @@
+import CLibAV
+import Glibc
+
+/// Decoded frames of a container's video stream. Packets of the other streams go to `onOtherPacket` as they are met.
+final class StreamSource: DecodedFrames {
+  let demuxer: Demuxer
+  let stream: UnsafeMutablePointer<AVStream>
+  let timeBase: AVRational
+  let frameRate: AVRational
+  var onOtherPacket: (Packet) throws -> Void = { _ in }
+
+  private let decoder: Decoder
+  private let warn: (String) -> Void
+  /// Packets read ahead of their turn by `peekTimestamps`.
+  private var readAhead: [Packet] = []
+  private var readerAtEnd = false
+  private var decoderAtEnd = false
+  private var lastTimestamp: Int64?
+  private var frameCount = 0
+  private var firstDecodingError: String?
+
+  init(demuxer: Demuxer, warn: @escaping (String) -> Void) throws {
+    self.demuxer = demuxer
+    self.warn = warn
+    stream = try demuxer.videoStream()
+    timeBase = stream.pointee.time_base
+    frameRate = av_guess_frame_rate(demuxer.context, stream, nil)
+    decoder = try Decoder(stream: stream, in: demuxer.name)
+    _ = LibAVLog.takeErrors()
+  }
+
+  var codecName: String { String(cString: avcodec_get_name(stream.pointee.codecpar.pointee.codec_id)) }
+
+  /// Moves to the last key frame well before `time`, where the container can.
+  /// - Parameter time: in microseconds of the container's clock.
+  func seek(to time: Int64) {
+    // Frames of the key frame's group may be shown before it: half a second earlier is early enough.
+    let target = av_rescale_q(time - 500_000, microsecondTimeBase, timeBase)
+    avformat_seek_file(demuxer.context, stream.pointee.index, Int64.min, target, target, AVSEEK_FLAG_BACKWARD)
+    _ = LibAVLog.takeErrors()
+  }
+
+  // MARK: Frames
+
+  func next(into frame: Frame) throws -> Bool {
+    while true {
+      let code = decoder.receive(into: frame)
+      if code == 0 {
+        stamp(frame)
+        frameCount += 1
+        return true
+      }
+      if code == FATEZERO_AVERROR_EOF || (decoderAtEnd && code != 0) {
+        try finishDecoding()
+        return false
+      }
+      if code != -EAGAIN { noteDecodingError(code) }
+      if let packet = try nextVideoPacket() {
+        let code = decoder.send(packet)
+        if code < 0 && code != -EAGAIN { noteDecodingError(code) }
+      } else {
+        _ = decoder.send(nil)
+        decoderAtEnd = true
+      }
+    }
+  }
+
+  func displayMatrix(of frame: Frame) -> [Int32] { DisplayMatrix.matrix(of: frame, in: stream) }
+
+  /// Gives every frame a timestamp: the container's, else one frame after the last.
+  private func stamp(_ frame: Frame) {
+    var timestamp = frame.pointer.pointee.best_effort_timestamp
+    if timestamp == FATEZERO_AV_NOPTS_VALUE {
+      let rate = frameRate.num > 0 ? frameRate : AVRational(num: 25, den: 1)
+      timestamp = lastTimestamp.map { $0 + max(1, av_rescale_q(1, av_inv_q(rate), timeBase)) } ?? 0
+    }
+    frame.pointer.pointee.pts = timestamp
+    lastTimestamp = timestamp
+  }
+
+  private func noteDecodingError(_ code: Int32) {
+    if firstDecodingError != nil { return }
+    let text = MediaError(code: code, "\(demuxer.name): decoding \(codecName)", as: .badData).description
+    firstDecodingError = text
+    warn("\(text); frames that cannot be decoded are left out")
+  }
+
+  private func finishDecoding() throws {
+    let logged = LibAVLog.takeErrors().joined(separator: "; ")
+    if frameCount == 0 {
+      let reason = firstDecodingError ?? "\(demuxer.name): there is no frame in its video stream"
+      throw MediaError(.badData, reason + (logged.isEmpty ? "" : " (\(logged))"))
+    }
+    if !logged.isEmpty && firstDecodingError == nil { warn("\(demuxer.name): \(logged)") }
+  }
+
+  // MARK: Packets
+
+  private func nextVideoPacket() throws -> Packet? {
+    while let packet = try nextPacket() {
+      if packet.pointer.pointee.stream_index != stream.pointee.index {
+        try onOtherPacket(packet)
+      } else if isShort(packet) {
+        warn("\(demuxer.name): it ends within a frame; that frame is left out")
+      } else {
+        return packet
+      }
+    }
+    return nil
+  }
+
+  /// A raw frame that the file ended in.
+  private func isShort(_ packet: Packet) -> Bool {
+    packet.pointer.pointee.flags & AV_PKT_FLAG_CORRUPT != 0
+      && stream.pointee.codecpar.pointee.codec_id == AV_CODEC_ID_RAWVIDEO
+  }
+
+  private func nextPacket() throws -> Packet? {
+    if !readAhead.isEmpty { return readAhead.removeFirst() }
+    return try readPacket()
+  }
+
+  private func readPacket() throws -> Packet? {
+    if readerAtEnd { return nil }
+    let packet = try Packet()
+    while true {
+      let code = demuxer.read(into: packet)
+      if code >= 0 { return packet }
+      if code == -EAGAIN { continue }
+      readerAtEnd = true
+      if code == -EIO || code == FATEZERO_AVERROR_EXIT { throw MediaError(code: code, demuxer.name, as: .io) }
+      if code != FATEZERO_AVERROR_EOF {
+        warn("\(MediaError(code: code, demuxer.name, as: .badData).description); the frames before are used")
+      }
+      return nil
+    }
+  }
+
+  /// Hands over the other streams' packets up to `time` after the last frame that was wanted.
+  /// - Parameter time: microseconds of the container's clock.
+  func readOtherStreams(until time: Int64) throws {
+    // How far apart a container's streams may lie: libav's own limit for interleaving, ten seconds.
+    let slack: Int64 = 10_000_000
+    var behind = Set(
+      demuxer.streams.filter { $0.pointee.codecpar.pointee.codec_type == AVMEDIA_TYPE_AUDIO }.map(\.pointee.index))
+    while !behind.isEmpty, let packet = try nextPacket() {
+      let index = packet.pointer.pointee.stream_index
+      let base = demuxer.streams[Int(index)].pointee.time_base
+      if let reached = packet.microseconds(in: base) {
+        if reached >= time { behind.remove(index) }
+        if reached >= time + slack { return }
+      }
+      if index != stream.pointee.index { try onOtherPacket(packet) }
+    }
+  }
+
+  /// Timestamps of the first packets of an input that can be read only once; the packets keep their turn.
+  /// - Returns: nil if the container gives none.
+  func peekTimestamps() throws -> [Int64]? {
+    let mostPackets = 64
+    let mostBytes = 32 << 20
+    var bytes = 0
+    var timestamps: [Int64] = []
+    while timestamps.count < mostPackets, bytes < mostBytes, let packet = try readPacket() {
+      readAhead.append(packet)
+      bytes += Int(packet.pointer.pointee.size)
+      guard packet.pointer.pointee.stream_index == stream.pointee.index else { continue }
+      if packet.pointer.pointee.pts == FATEZERO_AV_NOPTS_VALUE { return nil }
+      timestamps.append(packet.pointer.pointee.pts)
+    }
+    return timestamps
+  }
+}
+
+/// AV_TIME_BASE_Q, which Swift does not import.
+let microsecondTimeBase = AVRational(num: 1, den: AV_TIME_BASE)
+
+extension Packet {
+  /// When it is due, nil if it does not say.
+  func microseconds(in timeBase: AVRational) -> Int64? {
+    let time = pointer.pointee.pts == FATEZERO_AV_NOPTS_VALUE ? pointer.pointee.dts : pointer.pointee.pts
+    return time == FATEZERO_AV_NOPTS_VALUE ? nil : av_rescale_q(time, timeBase, microsecondTimeBase)
+  }
+}

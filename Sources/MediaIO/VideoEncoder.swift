@@ -1,0 +1,92 @@
+import CLibAV
+import Glibc
+
+/// An encoder for the edited frames.
+final class VideoEncoder {
+  let context: UnsafeMutablePointer<AVCodecContext>
+  let pixelFormat: AVPixelFormat
+  private let name: String
+  private let colour: PixelConverter.Colour
+  private let converter = PixelConverter()
+  private var lastTimestamp: Int64?
+  /// How long the frames still inside the encoder are shown, by timestamp.
+  private var durations: [Int64: Int64] = [:]
+
+  /// - Parameters:
+  ///   - video: what enters, with the encoder's own time base.
+  ///   - options: what it does not know stays in there.
+  init(
+    codec: UnsafePointer<AVCodec>, pixelFormat: AVPixelFormat, video: FilterGraph.Video, picture: PictureProperties,
+    globalHeader: Bool, options: OptionDictionary
+  ) throws {
+    name = String(cString: codec.pointee.name)
+    self.pixelFormat = pixelFormat
+    colour = picture.colour(in: pixelFormat)
+    guard let context = avcodec_alloc_context3(codec) else { throw MediaError(.io, "out of memory for an encoder") }
+    self.context = context
+    context.pointee.width = video.width
+    context.pointee.height = video.height
+    context.pointee.pix_fmt = pixelFormat
+    context.pointee.sample_aspect_ratio = video.sampleAspect
+    context.pointee.time_base = video.timeBase
+    context.pointee.framerate = video.frameRate
+    context.pointee.colorspace = colour.matrix
+    context.pointee.color_range = colour.range
+    context.pointee.color_primaries = picture.primaries
+    context.pointee.color_trc = picture.transfer
+    if pixelFormat.chromaBlock != (1, 1) { context.pointee.chroma_sample_location = picture.chromaLocation }
+    context.pointee.thread_count = 0
+    if globalHeader { context.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER }
+    try check(avcodec_open2(context, codec, &options.pointer), "encoder \(name)", as: .usage)
+  }
+
+  deinit {
+    var context: UnsafeMutablePointer<AVCodecContext>? = context
+    avcodec_free_context(&context)
+  }
+
+  /// - Parameter frame: `pts` and `pkt_duration` in the encoder's time base; nil: the end.
+  func encode(_ frame: Frame?, write: (Packet) throws -> Void) throws {
+    var prepared: Frame?
+    if let frame {
+      let converted = try self.converted(frame)
+      var timestamp = frame.pointer.pointee.pts
+      if let lastTimestamp, timestamp <= lastTimestamp { timestamp = lastTimestamp + 1 }
+      lastTimestamp = timestamp
+      converted.pointer.pointee.pts = timestamp
+      converted.pointer.pointee.pkt_duration = frame.pointer.pointee.pkt_duration
+      durations[timestamp] = frame.pointer.pointee.pkt_duration
+      prepared = converted
+    }
+    try check(avcodec_send_frame(context, prepared?.pointer), "encoder \(name)", as: .io)
+    while true {
+      let packet = try Packet()
+      let code = avcodec_receive_packet(context, packet.pointer)
+      if code == -EAGAIN || code == FATEZERO_AVERROR_EOF { return }
+      try check(code, "encoder \(name)", as: .io)
+      if let duration = durations.removeValue(forKey: packet.pointer.pointee.pts), duration > 0 {
+        packet.pointer.pointee.duration = duration
+      }
+      try write(packet)
+    }
+  }
+
+  /// The frame as the encoder wants it.
+  private func converted(_ frame: Frame) throws -> Frame {
+    let properties = PictureProperties(of: frame)
+    let current =
+      frame.pixelFormat.isRGB
+      ? PixelConverter.Colour(matrix: AVCOL_SPC_RGB, range: AVCOL_RANGE_JPEG)
+      : PixelConverter.Colour(matrix: properties.matrix, range: properties.range)
+    if frame.pixelFormat == pixelFormat && current == colour { return frame }
+    let converted = try Frame(
+      width: frame.pointer.pointee.width, height: frame.pointer.pointee.height, format: pixelFormat)
+    converted.pointer.pointee.sample_aspect_ratio = frame.pointer.pointee.sample_aspect_ratio
+    converted.pointer.pointee.colorspace = colour.matrix
+    converted.pointer.pointee.color_range = colour.range
+    converted.pointer.pointee.color_primaries = context.pointee.color_primaries
+    converted.pointer.pointee.color_trc = context.pointee.color_trc
+    try converter.convert(frame, current, to: converted, colour)
+    return converted
+  }
+}

@@ -1,0 +1,129 @@
+import ArgumentParser
+import FateZero
+import Glibc
+import MediaIO
+import StableDiffusion
+import Tensors
+
+/// `fatezero edit`: a clip in, an edited clip out.
+struct EditCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "edit",
+    abstract: "Edit a clip: invert it with the source prompt, keep what the attention saw, denoise with the edit's prompt.",
+    discussion: """
+      fatezero edit in.mp4 out.mp4 --edit "a [cat -> tiger] on the grass"
+      fatezero edit in.mp4 out.mp4 --preset style --source "a cat" --edit "watercolor of a cat"
+      ffmpeg -i in.mp4 -f yuv4mpegpipe - | fatezero edit - - --edit "a [cat -> tiger]" | ffmpeg -i - out.mp4
+
+      The result has the clip's own size, rate, sound and metadata. Standard output carries frames only; messages and \
+      progress go to standard error. Ctrl-C stops within seconds and leaves no file behind; a second one ends at once. Exit \
+      statuses: see fatezero --help.
+      """)
+
+  @OptionGroup var options: EditOptions
+
+  func run() throws {
+    Interruption.watch()
+    let job = try EditJob(options)
+    guard let input = job.input, let output = job.output else {
+      throw CommandFailure(.usage, "INPUT and OUTPUT are needed; see fatezero help edit")
+    }
+    let outputs = try OutputName.names(output, edits: job.edits.map(\.edit))
+    if output == "-", isatty(STDOUT_FILENO) == 1 {
+      throw CommandFailure(.usage, "frames are not written to a terminal; redirect standard output or name a file")
+    }
+    let progress = try ProgressReport(editCount: job.edits.count, target: options.progress)
+    let tell = { (text: String) in
+      progress.clearLine()
+      StandardError.line("fatezero: \(text)")
+    }
+    let warn = { (text: String) in tell("warning: \(text)") }
+    defer { progress.clearLine() }
+
+    let opened = try StableDiffusionModel(job.directory, device: nil)
+    let reader = try MediaReader(
+      path: input, options: job.inputOptions, warn: warn, isCancelled: { Interruption.isRequested })
+    let plan = try EditPlan(
+      model: opened, edits: job.edits, frameSize: FrameSize(width: reader.info.width, height: reader.info.height),
+      geometry: job.geometry)
+    let frameCount = reader.info.estimatedFrameCount
+    plan.warnings.forEach(warn)
+    try Self.checkMemory(plan, frames: frameCount, limit: job.memoryLimit)
+
+    let writers = try outputs.enumerated().map { index, path in
+      try MediaWriter(
+        path: path, options: options.writing.options(metadata: job.metadata(edit: index)), source: reader,
+        width: plan.outputSize.width, height: plan.outputSize.height, warn: warn,
+        isCancelled: { Interruption.isRequested })
+    }
+
+    let device = try Device(threads: job.edits[0].threads)
+    let report = PlanReport(
+      job: job, plan: plan, frames: frameCount, operationsPerSecond: try MachineSpeed.operationsPerSecond(device),
+      memoryLimit: job.memoryLimit)
+    tell("\(report.headline); \(report.time)")
+    for (path, writer) in zip(outputs, writers) { tell("\(path == "-" ? "standard output" : path): \(writer.summary)") }
+
+    let cancellation = Interruption.cancellation
+    let model = try device.perform(cancellation: cancellation) { try StableDiffusionModel(job.directory, device: device) }
+    let trace = options.trace.map { _ in Trace() }
+    progress.totalOperations = frameCount.map { plan.operations(frames: $0) }
+    progress.windowCount = frameCount.map { plan.windows(frames: $0).count }
+    let editor = try ClipEditor(
+      plan: plan, model: model, device: device, cancellation: cancellation, memoryLimit: job.memoryLimit, trace: trace,
+      progress: progress.update)
+
+    // Frames wait here for their edited ones: what is written has the timestamps of what was read.
+    var waiting: [VideoFrame] = []
+    var count = 0
+    func write(_ window: ClipEditor.Window) throws {
+      for (writer, frames) in zip(writers, window.edits) {
+        for (original, frame) in zip(waiting, frames) {
+          try writer.write(
+            VideoFrame(
+              width: frame.width, height: frame.height, pixels: frame.pixels, timestamp: original.timestamp,
+              duration: original.duration))
+        }
+      }
+      if let last = waiting.last {
+        progress.written(
+          frames: waiting.count, until: Double(last.timestamp + last.duration) * reader.info.timeBase.value)
+      }
+      waiting = []
+    }
+    while let frame = try reader.nextFrame() {
+      count += 1
+      waiting.append(
+        VideoFrame(width: frame.width, height: frame.height, pixels: [], timestamp: frame.timestamp, duration: frame.duration))
+      let picture = try Frame(width: frame.width, height: frame.height, pixels: frame.pixels)
+      if let window = try editor.push(picture) { try write(window) }
+    }
+    if let window = try editor.finish() { try write(window) }
+    if let wanted = job.wantedFrames, count < wanted {
+      throw CommandFailure(
+        .data, "\(reader.name) has \(Numerals.count(count, "frame")) where the configuration takes \(wanted); set --frames to "
+          + "take fewer")
+    }
+    for writer in writers { try writer.finish() }
+    if let trace, let path = options.trace { try trace.write(to: path) }
+    progress.finish()
+  }
+
+  private static func checkMemory(_ plan: EditPlan, frames: Int?, limit: Int?) throws {
+    guard let limit else { return }
+    let peak = plan.peakBytes(frames: frames ?? plan.clipLength ?? 1)
+    guard peak > limit else { return }
+    throw CommandFailure(
+      .memory, "the edit needs about \(Numerals.bytes(peak)), the limit is \(Numerals.bytes(limit)); lower clip-length or size, "
+        + "set record to recompute, or raise memory-limit")
+  }
+}
+
+extension PlanReport {
+  /// One line before work begins.
+  var headline: String {
+    let count = frames.map { Numerals.count($0, "frame") } ?? "frames"
+    return "\(count) of \(plan.frameSize), edited at \(plan.workingSize)"
+      + (frames.map { plan.windows(frames: $0).count > 1 ? " in \(plan.windows(frames: $0).count) windows" : "" } ?? "")
+  }
+}

@@ -1,0 +1,164 @@
+import FateZero
+import FoundationEssentials
+import Glibc
+import MediaIO
+import StableDiffusion
+
+/// What a command line asks for, with its configuration and its model's defaults folded in.
+struct EditJob {
+  let directory: ModelDirectory
+  /// One for each output.
+  let edits: [Settings]
+  /// nil where neither the command line nor a configuration names one.
+  let input: String?
+  /// nil where none was named.
+  let output: String?
+  let inputOptions: InputOptions
+  let geometry: FrameGeometry
+  /// Frames that a configuration wants; fewer are an error.
+  let wantedFrames: Int?
+  /// Side of the frames that a configuration's loader makes, for a plan without a clip.
+  let configuredSide: Int?
+
+  /// Steps of a preview, at most.
+  private static let previewSteps = 10
+
+  init(_ options: EditOptions) throws {
+    let configuration = try options.config.map { path in
+      try ReferenceConfiguration(yaml: String(decoding: Self.contents(of: path), as: UTF8.self), name: path)
+    }
+    let layer = options.settings.layer
+
+    var model = options.model
+    if model == nil, let configuration, let path = options.config {
+      model = try Self.modelFolder(of: configuration, path: path)
+    }
+    let directory = try ModelDirectory(path: try Self.findModel(model), variant: options.variant)
+    self.directory = directory
+
+    // Defaults, preset, the model's recommendation, the configuration, the options: later ones win.
+    var base = Settings()
+    if let preset = layer.last(where: { $0.name == "preset" }) { try base.set("preset", to: preset.text) }
+    if let recommended = directory.recommendedSettings {
+      do {
+        try base.apply(try ModelDefaults.layer(json: Array(recommended.utf8)))
+      } catch let error as SettingsError {
+        throw CommandFailure(.data, "\(directory.path)/\(error.description)")
+      }
+    }
+    let given = layer.filter { $0.name != "preset" }
+    let prompts = options.settings.edit
+    var edits: [Settings] = []
+    for index in 0..<(prompts.isEmpty ? configuration?.edits.count ?? 0 : prompts.count) {
+      var settings = base
+      if let configuration { configuration.apply(edit: min(index, configuration.edits.count - 1), to: &settings) }
+      try settings.apply((prompts.isEmpty ? [] : [("edit", prompts[index])]) + given)
+      if options.preview { settings.steps = min(settings.steps, Self.previewSteps) }
+      edits.append(settings)
+    }
+    if edits.isEmpty {
+      throw CommandFailure(
+        .usage, "say what the clip shall show: --edit \"a [cat -> tiger] on the grass\" (or --config FILE)")
+    }
+    self.edits = edits
+
+    var paths = [options.input, options.output].compactMap { $0 }
+    var reading = try options.reading.options()
+    if let configuration, let path = options.config {
+      if paths.count == 1, options.output == nil, let clip = configuration.clip.path {
+        paths.insert(try Self.clipPath(clip, configuration: path), at: 0)
+      }
+      let clip = configuration.clip
+      if let filter = clip.samplingFilter { reading.filter = [filter, reading.filter].compactMap { $0 }.joined(separator: ",") }
+      wantedFrames = options.reading.frames == nil && !options.preview ? clip.frameCount : nil
+      if reading.frames == nil { reading.frames = clip.frameCount }
+      // At a size of the user's own the whole frame is worked on.
+      let offset = clip.offset
+      geometry =
+        options.settings.size != nil
+        ? .whole
+        : .reference(
+          imageSize: clip.imageSize,
+          offset: CropOffset(left: offset.left, right: offset.right, top: offset.top, bottom: offset.bottom))
+      configuredSide = clip.imageSize
+    } else {
+      wantedFrames = nil
+      geometry = .whole
+      configuredSide = nil
+    }
+    if options.preview { reading.frames = 1 }
+    inputOptions = reading
+    input = paths.first
+    output = paths.count > 1 ? paths[1] : nil
+  }
+
+  /// What a file written by this job says about itself.
+  func metadata(edit index: Int) -> [(String, String)] {
+    let settings = edits[index]
+    let plain = Settings()
+    let given = Knobs.all.filter { !["edit", "source", "model", "preset"].contains($0.name) }.compactMap { knob in
+      let text = settings.text(of: knob.name)
+      return text == plain.text(of: knob.name) ? nil : "\(knob.name)=\(text ?? "")"
+    }
+    let model = directory.path.split(separator: "/").last.map(String.init) ?? directory.path
+    let words = ["edit=\"\(settings.edit)\""] + (settings.source.map { ["source=\"\($0)\""] } ?? [])
+    return [("comment", (["fatezero \(toolVersion)", "model=\(model):\(directory.identity)"] + words + given).joined(separator: " "))]
+  }
+
+  // MARK: - Places
+
+  static func findModel(_ named: String?) throws -> String {
+    do {
+      return try ModelSearch.find(named, program: programPath)
+    } catch let error as SettingsError {
+      throw CommandFailure(.noModel, error.description)
+    }
+  }
+
+  /// This program's file, symbolic links resolved.
+  static var programPath: String {
+    (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+  }
+
+  private static func contents(of path: String) throws -> [UInt8] {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw CommandFailure(.noInput, "\(path): \(access(path, R_OK) == 0 ? "cannot be read" : String(cString: strerror(errno)))")
+    }
+    guard data.count <= 1 << 20 else { throw CommandFailure(.data, "\(path) is too large for a configuration") }
+    return [UInt8](data)
+  }
+
+  /// A path of a configuration may start at its folder, at the folder above, or where the command runs.
+  private static func places(_ path: String, configuration: String) -> [String] {
+    if path.hasPrefix("/") { return [path] }
+    let folder = configuration.lastIndex(of: "/").map { String(configuration[..<$0]) } ?? "."
+    return ["\(folder)/\(path)", "\(folder)/../\(path)", path]
+  }
+
+  private static func modelFolder(of configuration: ReferenceConfiguration, path: String) throws -> String {
+    let places = places(configuration.modelPath, configuration: path)
+    guard let found = places.first(where: { access($0 + "/model_index.json", R_OK) == 0 }) else {
+      throw CommandFailure(
+        .noModel, "\(path) names the model \(configuration.modelPath), but there is none at \(places.joined(separator: ", ")); "
+          + "give its folder with --model")
+    }
+    return found
+  }
+
+  private static func clipPath(_ clip: String, configuration path: String) throws -> String {
+    let places = places(clip, configuration: path)
+    guard let found = places.first(where: { access($0, R_OK) == 0 }) else {
+      throw CommandFailure(
+        .noInput, "\(path) names the frames \(clip), but they are not at \(places.joined(separator: ", ")); give INPUT")
+    }
+    return found
+  }
+}
+
+extension ReferenceConfiguration.Clip {
+  /// Takes every `samplingRate`-th frame from `startFrame` on; nil where that is every frame.
+  var samplingFilter: String? {
+    if startFrame == 0, samplingRate == 1 { return nil }
+    return "select='gte(n,\(startFrame))*not(mod(n-\(startFrame),\(samplingRate)))'"
+  }
+}

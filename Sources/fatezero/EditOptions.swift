@@ -1,0 +1,51 @@
+import ArgumentParser
+import FateZero
+
+/// What `edit` and `plan` share.
+struct EditOptions: ParsableArguments {
+  @Argument(
+    help: ArgumentHelp(
+      "The clip: any file libav reads, a folder of pictures or a pattern like f%05d.png, or - for standard input. May be "
+        + "left out beside --config, which names a folder.", valueName: "input"), completion: .file())
+  var input: String?
+
+  @Argument(
+    help: ArgumentHelp(
+      "Where the result goes: any file libav writes, a folder (with a / at its end) or pattern of pictures, or - for standard "
+        + "output. With several edits {n} and {edit} are replaced by an edit's number and prompt.", valueName: "output"),
+    completion: .file())
+  var output: String?
+
+  @Option(
+    help: ArgumentHelp(Knobs.named("model")?.blurb ?? "", valueName: "folder"), completion: .directory)
+  var model: String?
+
+  @Option(
+    help: ArgumentHelp("Take the model's weights of this variant where there are such, like fp16.", valueName: "name"))
+  var variant: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A configuration of the reference repository (YAML); it means the same here as there. Options given beside it win.",
+      valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
+  var config: String?
+
+  @Flag(help: "Edit one frame in few steps, to see where it is going.")
+  var preview = false
+
+  @OptionGroup(title: "Settings") var settings: SettingOptions
+  @OptionGroup(title: "Input") var reading: InputArguments
+  @OptionGroup(title: "Output") var writing: OutputArguments
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the numbers of the run as safetensors: tokens, text embeddings, latents, masks, images. One window only; of "
+        + "several edits the last.", valueName: "file"), completion: .file())
+  var trace: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write progress for programs, as ffmpeg does: lines of key=value, each block ended by progress=continue or "
+        + "progress=end.", valueName: "file|pipe:n"), completion: .file())
+  var progress: String?
+}

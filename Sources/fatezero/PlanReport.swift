@@ -1,0 +1,162 @@
+import FateZero
+import StableDiffusion
+
+/// What an edit will do, in words, before it is done.
+struct PlanReport {
+  let job: EditJob
+  let plan: EditPlan
+  /// nil where the input does not say.
+  let frames: Int?
+  let operationsPerSecond: Double
+  let memoryLimit: Int?
+
+  var text: String {
+    var lines = [
+      "model: \(job.directory.path) (\(job.directory.identity))",
+      "clip: \(frames.map { Numerals.count($0, "frame") } ?? "unknown number of frames") of \(plan.frameSize), "
+        + "edited at \(plan.workingSize) (latents \(plan.latentColumns)x\(plan.latentRows)), written at \(plan.outputSize)",
+      "windows: \(windows)",
+      "steps: \(plan.scheduler.steps)",
+      "coupling: \(coupling)",
+    ]
+    if let source = plan.source {
+      lines.append("source: \(source.prompt)")
+      lines.append("  tokens: \(tokens(source))")
+    } else {
+      lines.append("source: none")
+    }
+    if let prompt = job.edits.first?.reconstruction { lines.append("attention from a reconstruction of: \(prompt)") }
+    for (index, edit) in plan.edits.enumerated() {
+      lines.append(plan.edits.count > 1 ? "edit \(index + 1): \(edit.target.prompt)" : "edit: \(edit.target.prompt)")
+      lines += describe(edit).map { "  " + $0 }
+    }
+    lines.append("memory: \(memory)")
+    lines.append("time: \(time)")
+    lines += plan.warnings.map { "warning: \($0)" }
+    return lines.joined(separator: "\n")
+  }
+
+  // MARK: - The run
+
+  private var windows: String {
+    guard let frames else {
+      return plan.clipLength.map { "of \(Numerals.count($0, "frame"))" } ?? "the whole clip at once"
+    }
+    let counts = plan.windows(frames: frames)
+    guard let first = counts.first, let last = counts.last, counts.count > 1 else { return "1, the whole clip" }
+    return "\(counts.count) of \(Numerals.count(first, "frame"))" + (last == first ? "" : ", the last of \(last)")
+  }
+
+  private var coupling: String {
+    let layers = plan.sites.filter { $0.kind == .selfAttention }.count
+    let coupled = plan.coupledSites.count
+    let list = FrameReference.text(of: plan.coupling)
+    return "\(list), \(coupled) of \(layers) self-attention layers"
+      + (plan.couplingMinWidth > 0 ? " (those of \(plan.couplingMinWidth) channels and more)" : "")
+  }
+
+  /// The frames of the largest window, where the clip's number is unknown.
+  private var framesAtOnce: Int { frames ?? plan.clipLength ?? 1 }
+
+  private var memory: String {
+    let peak = plan.peakBytes(frames: framesAtOnce)
+    let kept = plan.recordBytes(frames: framesAtOnce)
+    var text = "about \(Numerals.bytes(peak)), of that kept attention \(Numerals.bytes(kept)) (\(plan.record.rawValue))"
+    if let memoryLimit {
+      text += peak > memoryLimit ? ", MORE than the limit of \(Numerals.bytes(memoryLimit))" : "; limit \(Numerals.bytes(memoryLimit))"
+    }
+    return text
+  }
+
+  /// First guess, corrected while the edit runs.
+  var time: String {
+    let seconds = plan.operations(frames: framesAtOnce) / operationsPerSecond
+    return "about \(Numerals.duration(seconds))" + (frames == nil ? " for each window" : "")
+  }
+
+  // MARK: - One edit
+
+  private func describe(_ edit: PlannedEdit) -> [String] {
+    let settings = edit.settings
+    var lines = ["tokens: \(tokens(edit.target))"]
+    if let source = plan.source, let alignment = edit.alignment {
+      let mode = if case .replace = alignment { "replace" } else { "refine" }
+      lines.append("words (\(mode)): \(WordFate.describe(source: source, target: edit.target, alignment: alignment))")
+      lines.append("cross-attention from the source: \(crossSteps(settings, edit.target))")
+    } else if settings.attentionSource == .none {
+      lines.append("no attention is taken from the source")
+    }
+    if settings.attentionSource != .none {
+      lines.append("self-attention from the source: \(steps(edit.selfSteps))")
+    }
+    if !settings.wordWeights.isEmpty {
+      lines.append("weights: " + settings.wordWeights.map { "\($0.word) x\($0.weight)" }.joined(separator: ", "))
+    }
+    lines.append("blending: \(blending(edit))")
+    lines.append("guidance: \(settings.guidanceScale)" + (settings.negative.isEmpty ? "" : ", away from \"\(settings.negative)\""))
+    return lines
+  }
+
+  private func crossSteps(_ settings: Settings, _ target: PromptWords) -> String {
+    let count = plan.scheduler.steps
+    func text(_ range: StepRange) -> String {
+      steps(range.steps(of: count + 1).clamped(to: 0..<count))
+    }
+    let words = settings.crossReplace.words.filter { !target.positions(of: $0.word).isEmpty }
+    return ([text(settings.crossReplace.everywhere)] + words.map { "\($0.word) \(text($0.steps))" }).joined(separator: "; ")
+  }
+
+  private func steps(_ range: Range<Int>) -> String {
+    range.isEmpty ? "in no step" : "steps \(range.lowerBound + 1) to \(range.upperBound) of \(plan.scheduler.steps)"
+  }
+
+  private func blending(_ edit: PlannedEdit) -> String {
+    guard edit.blendsAttention || edit.blendsLatents else { return "off" }
+    let what = [edit.blendsAttention ? "self-attention" : nil, edit.blendsLatents ? "latents" : nil].compactMap { $0 }
+    let words = edit.settings.blendWords
+    var text = "\(what.joined(separator: " and ")) around \(quoted(words?.source ?? []))"
+    if let target = words?.target, !target.isEmpty { text += " and \(quoted(target))" }
+    return text + ", threshold \(edit.settings.blendThreshold), mask from \(Numerals.count(plan.maskSites.count, "layer"))"
+      + (plan.maskSites.first.map { " of \($0.columns)x\($0.rows)" } ?? "")
+  }
+
+  private func quoted(_ words: [String]) -> String { words.map { "\"\($0)\"" }.joined(separator: ", ") }
+
+  /// Each word with the positions of its tokens: `a[1] chihuahua[2-4]`.
+  private func tokens(_ words: PromptWords) -> String {
+    zip(words.words, words.positions).map { word, positions in
+      guard let first = positions.first, let last = positions.last else { return word }
+      return "\(word)[\(first == last ? "\(first)" : "\(first)-\(last)")]"
+    }.joined(separator: " ")
+  }
+}
+
+/// What becomes of the words of an edit.
+enum WordFate {
+  /// `kept a, on; cat -> tiger; new: red; dropped: black`.
+  static func describe(source: PromptWords, target: PromptWords, alignment: WordAlignment) -> String {
+    var kept: [String] = []
+    var replaced: [String] = []
+    var new: [String] = []
+    var dropped: [String] = []
+    switch alignment {
+    case .replace:
+      for (before, after) in zip(source.words, target.words) {
+        if before == after { kept.append(after) } else { replaced.append("\(before) -> \(after)") }
+      }
+    case .refine(let mapper, let alphas):
+      var readWords: Set<Int> = []
+      for (word, positions) in zip(target.words, target.positions) {
+        let visible = positions.filter { $0 < PromptWords.contextLength }
+        let read = visible.filter { alphas[$0] != 0 }.map { mapper[$0] }
+        for position in read { if let index = source.positions.firstIndex(where: { $0.contains(position) }) { readWords.insert(index) } }
+        if read.isEmpty { new.append(word) } else { kept.append(read.count == visible.count ? word : "\(word) (in part)") }
+      }
+      dropped = source.words.indices.filter { !readWords.contains($0) }.map { source.words[$0] }
+    }
+    let groups = [
+      (kept, "kept "), (replaced, ""), (new, "new "), (dropped, "dropped "),
+    ].filter { !$0.0.isEmpty }
+    return groups.map { $0.1 + $0.0.joined(separator: ", ") }.joined(separator: "; ")
+  }
+}

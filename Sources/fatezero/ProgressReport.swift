@@ -1,0 +1,149 @@
+import FateZero
+import Glibc
+
+/// Tells how far a run is: on standard error for people, and, where asked, on a file or descriptor for programs.
+///
+/// For people: one line that is rewritten on a terminal; elsewhere a line when a phase is done and at most one every ten
+/// seconds besides.
+///
+/// For programs (`--progress`): blocks of `key=value` lines in ffmpeg's manner: `frame` (frames written), `out_time_us`,
+/// `window`, `windows`, `phase` (encode, invert, reconstruct, edit, decode), `edit`, `step`, `steps`, `percent`,
+/// `elapsed_us`, `left_us`, and last `progress=continue`, or `progress=end` in the final block. `N/A` is not known.
+final class ProgressReport {
+  private let editCount: Int
+  private let clock = ContinuousClock()
+  private let begin: ContinuousClock.Instant
+  private let descriptor: Int32?
+  private var canWrite = true
+  /// Floating-point operations of the whole run; nil while the number of frames is unknown.
+  var totalOperations: Double?
+  var windowCount: Int?
+  private var framesWritten = 0
+  private var outTime = 0.0
+  private var latest: ClipEditor.Progress?
+  private var lastLine: ContinuousClock.Instant
+  private var lineLength = 0
+
+  private static let lineInterval = Duration.seconds(10)
+
+  /// - Parameter target: `pipe:N` or the path of a file or FIFO.
+  init(editCount: Int, target: String?) throws {
+    self.editCount = editCount
+    begin = clock.now
+    lastLine = begin
+    descriptor = try target.map(Self.open)
+  }
+
+  private static func open(_ target: String) throws -> Int32 {
+    if target.hasPrefix("pipe:") {
+      guard let number = Int32(target.dropFirst(5)), number >= 0, fcntl(number, F_GETFD) >= 0 else {
+        throw CommandFailure(.usage, "--progress \(target): there is no such open descriptor")
+      }
+      return number
+    }
+    let descriptor = Glibc.open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else {
+      throw CommandFailure(.cannotCreate, "--progress \(target): \(String(cString: strerror(errno)))")
+    }
+    return descriptor
+  }
+
+  func update(_ progress: ClipEditor.Progress) {
+    latest = progress
+    writeBlock(ending: "continue")
+    if StandardError.isTerminal {
+      rewrite(line(progress))
+    } else if progress.step == progress.steps || clock.now - lastLine >= Self.lineInterval {
+      lastLine = clock.now
+      StandardError.line(line(progress))
+    }
+  }
+
+  /// - Parameter end: When the last written frame ends, in seconds of the clip.
+  func written(frames: Int, until end: Double) {
+    framesWritten += frames
+    outTime = end
+  }
+
+  /// The last word of a run that succeeded.
+  func finish() {
+    writeBlock(ending: "end")
+    clearLine()
+    StandardError.line("done in \(Numerals.duration(elapsed))")
+  }
+
+  /// Leaves the terminal's line to whoever writes next.
+  func clearLine() {
+    guard lineLength > 0 else { return }
+    StandardError.write("\r" + String(repeating: " ", count: lineLength) + "\r")
+    lineLength = 0
+  }
+
+  // MARK: - Parts
+
+  private var elapsed: Double {
+    let duration = clock.now - begin
+    return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+  }
+
+  /// Share of the run that is done, 0...1.
+  private var share: Double? {
+    guard let totalOperations, totalOperations > 0, let latest else { return nil }
+    return min(latest.operations / totalOperations, 1)
+  }
+
+  private var left: Double? {
+    guard let share, share > 0 else { return nil }
+    return elapsed / share - elapsed
+  }
+
+  private func line(_ progress: ClipEditor.Progress) -> String {
+    var parts: [String] = []
+    if windowCount != 1 { parts.append("window \(progress.window + 1)\(windowCount.map { "/\($0)" } ?? "")") }
+    let (verb, edit, unit) =
+      switch progress.phase {
+      case .encode: ("encoding", Int?.none, "frame")
+      case .invert: ("inverting", nil, "step")
+      case .reconstruct: ("reconstructing", nil, "step")
+      case .edit(let edit): ("editing", edit, "step")
+      case .decode(let edit): ("decoding", edit, "frame")
+      }
+    parts.append(verb + (edit.map { editCount > 1 ? " \($0 + 1)/\(editCount)" : "" } ?? ""))
+    parts.append("\(unit) \(progress.step)/\(progress.steps)")
+    if let share { parts.append("\(Int(share * 100)) %") }
+    if let left { parts.append("\(Numerals.duration(left)) left") }
+    return parts.joined(separator: "  ")
+  }
+
+  private func rewrite(_ text: String) {
+    StandardError.write("\r" + text + String(repeating: " ", count: max(lineLength - text.count, 0)))
+    lineLength = text.count
+  }
+
+  private func writeBlock(ending: String) {
+    guard let descriptor, canWrite else { return }
+    var lines = ["frame=\(framesWritten)", "out_time_us=\(Int(outTime * 1e6))"]
+    if let latest {
+      let (phase, edit) =
+        switch latest.phase {
+        case .encode: ("encode", Int?.none)
+        case .invert: ("invert", nil)
+        case .reconstruct: ("reconstruct", nil)
+        case .edit(let edit): ("edit", edit)
+        case .decode(let edit): ("decode", edit)
+        }
+      lines += [
+        "window=\(latest.window + 1)", "windows=\(windowCount.map { "\($0)" } ?? "N/A")", "phase=\(phase)",
+        "edit=\(edit.map { "\($0 + 1)" } ?? "N/A")", "step=\(latest.step)", "steps=\(latest.steps)",
+      ]
+    }
+    lines += [
+      "percent=\(share.map { Numerals.fixed($0 * 100, digits: 1) } ?? "N/A")", "elapsed_us=\(Int(elapsed * 1e6))",
+      "left_us=\(left.map { "\(Int(min($0, 1e12) * 1e6))" } ?? "N/A")", "progress=\(ending)",
+    ]
+    // A reader that went away does not stop the edit.
+    canWrite = FileDescriptorText.write(lines.joined(separator: "\n") + "\n", to: descriptor)
+  }
+
+  deinit { if let descriptor, descriptor > STDERR_FILENO { close(descriptor) } }
+}
