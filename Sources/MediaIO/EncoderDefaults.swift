@@ -78,6 +78,9 @@ enum EncoderDefaults {
       format = source.closest(in: [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUV444P]) ?? AV_PIX_FMT_YUV420P
     } else if isLossless {
       format = AV_PIX_FMT_RGB24.closest(in: offered) ?? AV_PIX_FMT_RGB24
+    } else if codec.pointee.id == AV_CODEC_ID_MJPEG {
+      // JPEG has the full range only.
+      format = AV_PIX_FMT_YUVJ420P
     } else {
       let deep = source.bitDepth > 8 && isOffered(AV_PIX_FMT_YUV420P10LE)
       let wanted = deep ? AV_PIX_FMT_YUV420P10LE : AV_PIX_FMT_YUV420P
@@ -87,7 +90,9 @@ enum EncoderDefaults {
     if isLossless || isY4M || (filtered.width % block.width == 0 && filtered.height % block.height == 0) {
       return format
     }
-    let full = format.bitDepth > 8 ? AV_PIX_FMT_YUV444P10LE : AV_PIX_FMT_YUV444P
+    let full =
+      format.bitDepth > 8
+      ? AV_PIX_FMT_YUV444P10LE : format.name.hasPrefix("yuvj") ? AV_PIX_FMT_YUVJ444P : AV_PIX_FMT_YUV444P
     if asked == nil, !offered.isEmpty, offered.contains(full) { return full }
     throw MediaError(
       .usage,

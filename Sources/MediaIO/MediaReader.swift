@@ -167,6 +167,9 @@ public final class MediaReader {
     if let end = part.end, !copiers.isEmpty { try stream?.readOtherStreams(until: end) }
   }
 
+  /// Of the frame that `nextFrame()` gives next; 0 at the end.
+  var firstTimestamp: Int64 { pending?.timestamp ?? 0 }
+
   // MARK: Timing
 
   /// Whether frames come at varying intervals; nil if only reading the clip can tell. Reads a seekable file's

@@ -65,7 +65,7 @@ public final class MediaWriter {
     let timing = try MediaWriter.timing(of: reader, outputFilters: graph.filterNames)
     let isPictures = formatName.hasPrefix("image2")
     let isMPEG = codec.pointee.id == AV_CODEC_ID_MPEG1VIDEO || codec.pointee.id == AV_CODEC_ID_MPEG2VIDEO
-    oneRate = !isPictures && (format.pointee.flags & AVFMT_VARIABLE_FPS == 0 || isMPEG)
+    oneRate = isMPEG || !MediaWriter.carriesTimes(format)
     if oneRate && timing == .variable { throw MediaWriter.variableRate(reader.name, isMPEG ? "MPEG video" : formatName) }
     if oneRate || isPictures || timing == .constant(onGrid: true) {
       filtered.timeBase = av_inv_q(rate)
@@ -94,6 +94,8 @@ public final class MediaWriter {
     copier = StreamCopier(reader: reader, output: context, warn: warn)
     // Takes what the container's authors call experimental, like FLAC in MP4: it was in the source.
     context.pointee.strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL
+    // Matroska would make room before 0 for an encoder's delay, which it notes already where there is any.
+    if ["matroska", "webm"].contains(formatName), reader.firstTimestamp >= 0 { context.pointee.avoid_negative_ts = 0 }
     do {
       video = try MediaWriter.addStreams(to: context, from: reader, encoder: encoder, rate: rate, copier: copier)
     } catch {
@@ -226,6 +228,17 @@ public final class MediaWriter {
   }
 
   // MARK: Making the output
+
+  /// Whether every frame has a time of its own in this container, or, as with pictures, none needs one.
+  private static func carriesTimes(_ format: UnsafePointer<AVOutputFormat>) -> Bool {
+    // libav's own flag is missing from these.
+    let more: Set<String> = [
+      "mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v", "ismv", "dash", "hls", "smoothstreaming", "hds", "asf",
+      "asf_stream", "ivf", "mpeg", "vob", "dvd", "svcd", "vcd", "rtp", "rtsp", "rtp_mpegts", "avif", "image2",
+      "image2pipe", "ico",
+    ]
+    return format.pointee.flags & AVFMT_VARIABLE_FPS != 0 || more.contains(String(cString: format.pointee.name))
+  }
 
   private static func input(from reader: MediaReader, width: Int, height: Int) -> FilterGraph.Video {
     let info = reader.info

@@ -58,7 +58,9 @@ final class StreamCopier {
     // Formats for one picture stream only: y4m, raw frames, pictures.
     guard format.pointee.audio_codec != AV_CODEC_ID_NONE else { return nil }
     let parameters = source.pointee.codecpar.pointee
-    if canHold(parameters) { return try CopyRoute(source, to: newStream(), in: format) }
+    if canHold(parameters) {
+      return try CopyRoute(source, to: newStream(), in: format, keepsNegativeTimes: isMP4)
+    }
     switch parameters.codec_type {
     case AVMEDIA_TYPE_AUDIO:
       guard avcodec_find_decoder(parameters.codec_id) != nil,
