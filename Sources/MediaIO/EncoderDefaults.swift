@@ -15,7 +15,8 @@ enum EncoderDefaults {
     guard id != AV_CODEC_ID_NONE else { throw MediaError(.usage, "\(path): the format \(name) holds no video") }
     guard let codec = avcodec_find_encoder(id) else {
       throw MediaError(
-        .usage, "\(path): libav has no encoder for \(String(cString: avcodec_get_name(id))); name one with --video-codec")
+        .usage,
+        "\(path): libav has no encoder for \(String(cString: avcodec_get_name(id))); name one with --video-codec")
     }
     return codec
   }
@@ -33,7 +34,7 @@ enum EncoderDefaults {
     let name = String(cString: codec.pointee.name)
     // x265 writes to stderr by itself.
     let quiet = name == "libx265" ? [("x265-params", "log-level=error")] : []
-    let rateOptions: Set<String> = ["crf", "qp", "b", "b:v", "q", "q:v", "global_quality", "qscale", "lossless"]
+    let rateOptions: Set<String> = ["crf", "qp", "b", "global_quality", "lossless"]
     if given.contains(where: { rateOptions.contains($0.0) }) { return quiet }
     switch name {
     case "libx264", "libx264rgb": return [("crf", "18")]

@@ -52,7 +52,8 @@ public final class MediaWriter {
     name = file.name
     let format = file.format
     let formatName = String(cString: format.pointee.name)
-    let codec = try options.videoCodec.map { try EncoderDefaults.codec(named: $0) }
+    let codec =
+      try options.videoCodec.map { try EncoderDefaults.codec(named: $0) }
       ?? EncoderDefaults.codec(for: format, path: path)
 
     let input = MediaWriter.input(from: reader, width: width, height: height)
@@ -66,7 +67,9 @@ public final class MediaWriter {
     let isPictures = formatName.hasPrefix("image2")
     let isMPEG = codec.pointee.id == AV_CODEC_ID_MPEG1VIDEO || codec.pointee.id == AV_CODEC_ID_MPEG2VIDEO
     oneRate = isMPEG || !MediaWriter.carriesTimes(format)
-    if oneRate && timing == .variable { throw MediaWriter.variableRate(reader.name, isMPEG ? "MPEG video" : formatName) }
+    if oneRate && timing == .variable {
+      throw MediaWriter.variableRate(reader.name, isMPEG ? "MPEG video" : formatName)
+    }
     if oneRate || isPictures || timing == .constant(onGrid: true) {
       filtered.timeBase = av_inv_q(rate)
     } else if codec.pointee.id == AV_CODEC_ID_MPEG4 && filtered.timeBase.den > 65535 {
@@ -148,7 +151,8 @@ public final class MediaWriter {
     picture.setPackedRows(frame.pixels, bytesPerPixel: 3)
     picture.pointer.pointee.pts = frame.timestamp
     picture.pointer.pointee.pkt_duration = frame.duration
-    picture.pointer.pointee.sample_aspect_ratio = MediaWriter.input(from: reader, width: width, height: height).sampleAspect
+    picture.pointer.pointee.sample_aspect_ratio =
+      MediaWriter.input(from: reader, width: width, height: height).sampleAspect
     try graph.push(picture)
     try encodeFiltered()
     let base = AVRational(reader.info.timeBase)
@@ -298,14 +302,19 @@ public final class MediaWriter {
   }
 
   /// What is said about the video as a stream, but for how it was compressed and turned.
-  private static func copyProperties(of source: UnsafeMutablePointer<AVStream>, to output: UnsafeMutablePointer<AVStream>) {
+  private static func copyProperties(
+    of source: UnsafeMutablePointer<AVStream>, to output: UnsafeMutablePointer<AVStream>
+  ) {
     output.pointee.disposition = source.pointee.disposition
     let stale = ["BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS"]
     for (name, value) in OptionDictionary.entries(of: source.pointee.metadata) {
       if name == "encoder" || name == "rotate" || stale.contains(where: { name.hasPrefix($0) }) { continue }
       av_dict_set(&output.pointee.metadata, name, value, 0)
     }
-    let kept = [AV_PKT_DATA_MASTERING_DISPLAY_METADATA, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_STEREO3D, AV_PKT_DATA_SPHERICAL]
+    let kept = [
+      AV_PKT_DATA_MASTERING_DISPLAY_METADATA, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_STEREO3D,
+      AV_PKT_DATA_SPHERICAL,
+    ]
     for type in kept {
       var size = 0
       guard let bytes = av_stream_get_side_data(source, type, &size),

@@ -186,14 +186,3 @@ final class StreamSource: DecodedFrames {
     return timestamps
   }
 }
-
-/// AV_TIME_BASE_Q, which Swift does not import.
-let microsecondTimeBase = AVRational(num: 1, den: AV_TIME_BASE)
-
-extension Packet {
-  /// When it is due, nil if it does not say.
-  func microseconds(in timeBase: AVRational) -> Int64? {
-    let time = pointer.pointee.pts == FATEZERO_AV_NOPTS_VALUE ? pointer.pointee.dts : pointer.pointee.pts
-    return time == FATEZERO_AV_NOPTS_VALUE ? nil : av_rescale_q(time, timeBase, microsecondTimeBase)
-  }
-}

@@ -10,7 +10,9 @@ import Testing
     #expect(try Workspace.run("ffmpeg", arguments + more + [workspace.path(name)]) == 0)
   }
 
-  private func readError(_ workspace: Workspace, _ name: String, _ options: InputOptions = InputOptions()) throws -> MediaError {
+  private func readError(_ workspace: Workspace, _ name: String, _ options: InputOptions = InputOptions()) throws
+    -> MediaError
+  {
     try mediaError {
       let reader = try MediaReader(path: workspace.path(name), options: options)
       while try reader.nextFrame() != nil {}
@@ -29,7 +31,8 @@ import Testing
 
     for (name, kind, words) in [
       ("missing.mp4", .noInput, "No such file"), ("empty", .badData, "empty"), ("garbage", .badData, "Invalid data"),
-      ("sound.wav", .badData, "no video"), ("half.mp4", .badData, "moov atom not found"), ("folder", .noInput, "no pictures"),
+      ("sound.wav", .badData, "no video"), ("half.mp4", .badData, "moov atom not found"),
+      ("folder", .noInput, "no pictures"),
     ] as [(String, MediaError.Kind, String)] {
       let error = try readError(workspace, name)
       print(error)
@@ -38,7 +41,9 @@ import Testing
     }
     let nothing = open("/dev/null", O_RDONLY)
     close(nothing)
-    #expect(try readError(workspace, "empty", InputOptions(format: "rawvideo", videoSize: (8, 8), pixelFormat: "rgb24")).kind == .badData)
+    #expect(
+      try readError(workspace, "empty", InputOptions(format: "rawvideo", videoSize: (8, 8), pixelFormat: "rgb24")).kind
+        == .badData)
   }
 
   @Test func truncatedInputsGiveWhatTheyHave() throws {
@@ -80,14 +85,18 @@ import Testing
       ("x.mp4", OutputOptions(format: "nosuch")), ("x.mp4", OutputOptions(videoCodec: "nosuch")),
       ("x.mp4", OutputOptions(encoderOptions: [("nosuch", "1")])), ("x.mp4", OutputOptions(filter: "nosuch=1")),
       ("x.mp4", OutputOptions(pixelFormat: "nosuch")), ("x.mp4", OutputOptions(pixelFormat: "rgb24")),
-      ("x.mp4", OutputOptions(encoderOptions: [("crf", "many")])), ("x.nosuch", OutputOptions()), ("x.wav", OutputOptions()),
+      ("x.mp4", OutputOptions(encoderOptions: [("crf", "many")])), ("x.nosuch", OutputOptions()),
+      ("x.wav", OutputOptions()),
     ] {
       let error = try mediaError { try workspace.pass("in.mp4", to: output, InputOptions(), options) }
       print(error)
       #expect(error.kind == .usage, "\(error)")
     }
     #expect(try mediaError { try workspace.pass("in.mp4", to: "nowhere/x.mp4") }.kind == .cannotCreate)
-    #expect(try mediaError { try workspace.pass("in.mp4", to: "x.webm", InputOptions(), OutputOptions(videoCodec: "libx264")) }.kind != .badData)
+    #expect(
+      try mediaError {
+        try workspace.pass("in.mp4", to: "x.webm", InputOptions(), OutputOptions(videoCodec: "libx264"))
+      }.kind != .badData)
     #expect(try workspace.names().filter { $0.hasPrefix("x") || $0.contains("fatezero") } == [])
   }
 
@@ -100,14 +109,17 @@ import Testing
     #expect(try workspace.bytes("out.mp4") == [1, 2, 3])
     #expect(symlink(workspace.path("in.mp4"), workspace.path("link.mp4")) == 0)
     for name in ["in.mp4", "link.mp4", "./in.mp4"] {
-      let error = try mediaError { try workspace.pass("in.mp4", to: name, InputOptions(), OutputOptions(overwrite: .replace)) }
+      let error = try mediaError {
+        try workspace.pass("in.mp4", to: name, InputOptions(), OutputOptions(overwrite: .replace))
+      }
       #expect(error.kind == .usage && error.description.contains("same file"))
     }
     #expect(try workspace.bytes("in.mp4") == input)
     // Until it is finished, an output has another name; abandoned, none.
     let reader = try MediaReader(path: workspace.path("in.mp4"))
     var writer: MediaWriter? = try MediaWriter(
-      path: workspace.path("out.mp4"), options: OutputOptions(overwrite: .replace), source: reader, width: 96, height: 64)
+      path: workspace.path("out.mp4"), options: OutputOptions(overwrite: .replace), source: reader, width: 96,
+      height: 64)
     if let frame = try reader.nextFrame() { try writer?.write(frame) }
     #expect(try workspace.bytes("out.mp4") == [1, 2, 3])
     #expect(try workspace.names().filter { $0.hasPrefix(".out.mp4.fatezero-") }.count == 1)
@@ -120,7 +132,8 @@ import Testing
   @Test func defaultCodecs() throws {
     for (path, codec) in [
       ("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.mov", "libx264"), ("a.webm", "libvpx-vp9"), ("a.nut", "rawvideo"),
-      ("-", "wrapped_avframe"), ("a%03d.png", "png"), ("a.jpg", "mjpeg"), ("folder/", "png"), ("a.gif", "gif"), ("a.avi", "mpeg4"),
+      ("-", "wrapped_avframe"), ("a%03d.png", "png"), ("a.jpg", "mjpeg"), ("folder/", "png"), ("a.gif", "gif"),
+      ("a.avi", "mpeg4"),
     ] {
       #expect(try MediaWriter.defaultCodec(for: path) == codec, "\(path)")
     }

@@ -35,7 +35,8 @@ import Testing
   @Test func rangeAndMatrixSurvive() throws {
     let workspace = try Workspace()
     for (matrix, range, format) in [
-      ("bt709", "tv", "yuv420p"), ("bt709", "pc", "yuv420p"), ("smpte170m", "tv", "yuv420p"), ("bt2020nc", "tv", "yuv420p10le"),
+      ("bt709", "tv", "yuv420p"), ("bt709", "pc", "yuv420p"), ("smpte170m", "tv", "yuv420p"),
+      ("bt2020nc", "tv", "yuv420p10le"),
     ] {
       try workspace.ffmpeg(
         "-f", "lavfi", "-i", "testsrc=s=96x64:r=25:d=0.2", "-vf",
@@ -61,9 +62,12 @@ import Testing
     for range in ["tv", "pc"] {
       // A grey of 128 in RGB, whichever range the file has.
       try workspace.ffmpeg(
-        "-f", "lavfi", "-i", "color=0x808080:s=64x64:r=25:d=0.2", "-vf", "format=rgb24,scale=out_range=\(range),format=yuv444p",
+        "-f", "lavfi", "-i", "color=0x808080:s=64x64:r=25:d=0.2", "-vf",
+        "format=rgb24,scale=out_range=\(range),format=yuv444p",
         "-color_range", range, "-c:v", "ffv1", workspace.path("in.mkv"))
-      let passed = try workspace.pass("in.mkv", to: "out.mkv", InputOptions(), OutputOptions(pixelFormat: "yuv444p", videoCodec: "ffv1", overwrite: .replace))
+      let passed = try workspace.pass(
+        "in.mkv", to: "out.mkv", InputOptions(),
+        OutputOptions(pixelFormat: "yuv444p", videoCodec: "ffv1", overwrite: .replace))
       #expect(passed.pixels.allSatisfy { abs(Int($0) - 128) <= 1 })
       #expect(try workspace.pixels("out.mkv").allSatisfy { abs(Int($0) - 128) <= 1 })
       #expect(try workspace.video("out.mkv", "color_range") == [range])
@@ -103,7 +107,8 @@ import Testing
     #expect(first.frames.map(\.timestamp) == Array(0..<10).map(Int64.init))
     #expect(first.info.frameRate == Rational(25, 1))
     #expect(try workspace.names("made") == (1...10).map { "000" + ($0 < 10 ? "0" : "") + "\($0).png" })
-    let again = try workspace.pass("made/%05d.png", to: "clip.mkv", InputOptions(framerate: "10"), OutputOptions(videoCodec: "ffv1"))
+    let again = try workspace.pass(
+      "made/%05d.png", to: "clip.mkv", InputOptions(framerate: "10"), OutputOptions(videoCodec: "ffv1"))
     #expect(again.pixels == first.pixels)
     #expect(try workspace.times("clip.mkv") == (0..<10).map { Double($0) / 10 })
 
@@ -122,7 +127,8 @@ import Testing
 
   @Test func onePicture() throws {
     let workspace = try Workspace()
-    try workspace.ffmpeg("-f", "lavfi", "-i", "testsrc2=s=51x37", "-frames:v", "1", "-pix_fmt", "rgb24", workspace.path("in.png"))
+    try workspace.ffmpeg(
+      "-f", "lavfi", "-i", "testsrc2=s=51x37", "-frames:v", "1", "-pix_fmt", "rgb24", workspace.path("in.png"))
     let passed = try workspace.pass("in.png", to: "out.png")
     #expect(passed.frames.count == 1)
     #expect(try workspace.pixels("out.png") == passed.pixels)
@@ -136,7 +142,8 @@ import Testing
 
   @Test func filtersBeforeAndAfter() throws {
     let workspace = try Workspace()
-    try workspace.ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1", "-pix_fmt", "yuv420p", workspace.path("in.mp4"))
+    try workspace.ffmpeg(
+      "-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1", "-pix_fmt", "yuv420p", workspace.path("in.mp4"))
     let passed = try workspace.pass(
       "in.mp4", to: "out.nut", InputOptions(filter: "crop=48:48,fps=5"), OutputOptions(filter: "hflip,pad=64:48:8:0"))
     #expect(passed.info.width == 48 && passed.info.frameRate == Rational(5, 1) && passed.frames.count == 5)
@@ -145,8 +152,11 @@ import Testing
     let flipped = try workspace.pixels("out.nut")
     // The picture's first pixel is now the last before the right margin.
     #expect(Array(flipped[55 * 3..<56 * 3]) == Array(passed.frames[0].pixels[0..<3]))
-    #expect(try mediaError { try workspace.pass("in.mp4", to: "x.nut", InputOptions(filter: "nosuch=1")) }.kind == .usage)
-    let output = try mediaError { try workspace.pass("in.mp4", to: "x.nut", InputOptions(), OutputOptions(filter: "crop=900:900")) }
+    #expect(
+      try mediaError { try workspace.pass("in.mp4", to: "x.nut", InputOptions(filter: "nosuch=1")) }.kind == .usage)
+    let output = try mediaError {
+      try workspace.pass("in.mp4", to: "x.nut", InputOptions(), OutputOptions(filter: "crop=900:900"))
+    }
     #expect(output.kind == .usage)
     #expect(try mediaError { try workspace.pass("in.mp4", to: "x.nut", InputOptions(filter: "split")) }.kind == .usage)
   }

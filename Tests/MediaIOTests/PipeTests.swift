@@ -99,7 +99,8 @@ import Testing
 
   @Test func aClosedPipeIsItsOwnError() throws {
     let workspace = try Workspace()
-    try workspace.ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=4", "-pix_fmt", "yuv420p", workspace.path("in.mp4"))
+    try workspace.ffmpeg(
+      "-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=4", "-pix_fmt", "yuv420p", workspace.path("in.mp4"))
     let output = fifo(workspace, "out.y4m")
     let taker = try Workspace.start("head", ["-c", "1000", output])
     let error = try mediaError { try workspace.pass("in.mp4", to: "out.y4m") }
@@ -136,16 +137,45 @@ import Testing
     // A reader that has stopped reading: the pipe fills up.
     let descriptor = open(output, O_RDWR)
     defer { close(descriptor) }
-    let isCancelled = Atomic<Bool>(false)
+    // It is asked once for every 4 KiB: the 64 KiB of the pipe are full by then.
+    asked.store(0, ordering: .relaxed)
     let writer = try MediaWriter(
-      path: output, source: reader, width: 96, height: 64, isCancelled: { isCancelled.load(ordering: .relaxed) })
+      path: output, source: reader, width: 96, height: 64,
+      isCancelled: { asked.add(1, ordering: .relaxed).newValue > 25 })
     let full = try mediaError {
-      while let frame = try reader.nextFrame() {
-        if frame.timestamp > 0 { isCancelled.store(true, ordering: .relaxed) }
-        try writer.write(frame)
-      }
+      while let frame = try reader.nextFrame() { try writer.write(frame) }
       try writer.finish()
     }
     #expect(full.kind == .cancelled)
+  }
+
+  @Test func aTerminalIsRefused() throws {
+    let workspace = try Workspace()
+    try clip(workspace)
+    let main = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+    defer { close(main) }
+    // TIOCSPTLCK and TIOCGPTN, which Swift does not import: unlock the other end, and ask its number.
+    var unlocked: Int32 = 0
+    var number: UInt32 = 0
+    try #require(main >= 0 && ioctl(main, 0x4004_5431, &unlocked) == 0 && ioctl(main, 0x8004_5430, &number) == 0)
+    let terminal = "/dev/pts/\(number)"
+    let error = try mediaError { try workspace.pass("in.mp4", to: terminal) }
+    #expect(error.kind == .usage && error.description.contains("terminal"))
+  }
+
+  @Test func aRateThatChangesLateLeavesNoOutput() throws {
+    let workspace = try Workspace()
+    let output = fifo(workspace, "in.nut")
+    // Constant for longer than anybody looks ahead, then every second frame is missing.
+    let process = try Workspace.start(
+      "ffmpeg",
+      [
+        "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=10", "-vf", "select='lt(n,150)+mod(n,2)'",
+        "-fps_mode", "passthrough", "-c:v", "rawvideo", output,
+      ])
+    let error = try mediaError { try workspace.pass("in.nut", to: "out.y4m") }
+    _ = Workspace.wait(process)
+    #expect(error.kind == .usage && error.description.contains("fps="))
+    #expect(try workspace.names().allSatisfy { !$0.contains("out.y4m") })
   }
 }

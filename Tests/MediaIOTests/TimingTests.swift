@@ -1,3 +1,4 @@
+import CLibAV
 import Testing
 
 @testable import MediaIO
@@ -14,7 +15,8 @@ import Testing
   @Test func variableRateSurvives() throws {
     let workspace = try Workspace()
     for (input, output) in [
-      ("in.mp4", "out.mp4"), ("in.mkv", "out.mkv"), ("in.mp4", "out.nut"), ("in.nut", "out2.mp4"), ("in.mkv", "out2.nut"),
+      ("in.mp4", "out.mp4"), ("in.mkv", "out.mkv"), ("in.mp4", "out.nut"), ("in.nut", "out2.mp4"),
+      ("in.mkv", "out2.nut"),
     ] {
       try variable(workspace, input)
       let passed = try workspace.pass(input, to: output)
@@ -40,7 +42,8 @@ import Testing
         #expect(error.kind == .usage)
         #expect(error.description.contains("nut") && error.description.contains("fps="))
       }
-      let made = try workspace.pass(input, to: "fixed.y4m", InputOptions(filter: "fps=25"), OutputOptions(overwrite: .replace))
+      let made = try workspace.pass(
+        input, to: "fixed.y4m", InputOptions(filter: "fps=25"), OutputOptions(overwrite: .replace))
       #expect(made.frames.count >= 49)
       try workspace.pass(input, to: "fixed.y4m", InputOptions(), OutputOptions(filter: "fps=10", overwrite: .replace))
       #expect(try workspace.video("fixed.y4m", "r_frame_rate") == ["10/1"])
@@ -50,7 +53,9 @@ import Testing
 
   @Test func constantRatesAreRecognised() throws {
     let workspace = try Workspace()
-    for (name, rate) in [("a.mp4", "30000/1001"), ("b.mkv", "30000/1001"), ("c.mkv", "24"), ("d.nut", "12"), ("e.webm", "25")] {
+    for (name, rate) in [
+      ("a.mp4", "30000/1001"), ("b.mkv", "30000/1001"), ("c.mkv", "24"), ("d.nut", "12"), ("e.webm", "25"),
+    ] {
       try workspace.ffmpeg(
         "-f", "lavfi", "-i", "testsrc2=s=96x64:r=\(rate):d=1", "-pix_fmt", "yuv420p", workspace.path(name))
       let reader = try MediaReader(path: workspace.path(name))
@@ -90,21 +95,44 @@ import Testing
       let start = options.start ?? 0
       let begin = Double(first) / 25 - start
       #expect(abs((video.first ?? -1) - begin) < 0.001)
-      let audio = try workspace.probe("part.mp4", "-select_streams", "a", "-show_entries", "packet=pts_time").compactMap { Double($0) }
+      let audio = try workspace.probe("part.mp4", "-select_streams", "a", "-show_entries", "packet=pts_time").compactMap
+      { Double($0) }
       let end = begin + Double(count) / 25
       #expect((audio.min() ?? 1) < (options.start == nil ? 0.001 : 0.0214) && (audio.min() ?? -1) > -0.022)
       #expect((audio.max() ?? 9) < end && (audio.max() ?? 0) > end - 0.05)
     }
-    #expect(try mediaError { _ = try MediaReader(path: workspace.path("in.mp4"), options: InputOptions(start: 60)) }.kind == .badData)
-    #expect(try mediaError { _ = try MediaReader(path: workspace.path("in.mp4"), options: InputOptions(start: -1)) }.kind == .usage)
+    #expect(
+      try mediaError { _ = try MediaReader(path: workspace.path("in.mp4"), options: InputOptions(start: 60)) }.kind
+        == .badData)
+    #expect(
+      try mediaError { _ = try MediaReader(path: workspace.path("in.mp4"), options: InputOptions(start: -1)) }.kind
+        == .usage)
   }
 
   @Test func chaptersMoveWithThePart() throws {
     let workspace = try Workspace()
+    let chapters = """
+      ;FFMETADATA1
+      [CHAPTER]
+      TIMEBASE=1/1000
+      START=0
+      END=400
+      title=one
+      [CHAPTER]
+      TIMEBASE=1/1000
+      START=400
+      END=1500
+      title=two
+      [CHAPTER]
+      TIMEBASE=1/1000
+      START=1500
+      END=2000
+      title=three
+
+      """
     try workspace.write(
       Array(
-        ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=400\ntitle=one\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=400\nEND=1500\ntitle=two\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1500\nEND=2000\ntitle=three\n"
-          .utf8), to: "meta")
+        chapters.utf8), to: "meta")
     try workspace.ffmpeg(
       "-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=2", "-i", workspace.path("meta"), "-map_metadata", "1", "-pix_fmt",
       "yuv420p", workspace.path("in.mkv"))
@@ -114,8 +142,6 @@ import Testing
         == ["0.000000", "0.400000", "two"])
   }
 }
-
-import CLibAV
 
 /// Rates and clocks for tests of the arithmetic alone.
 enum AVRationalForTests {
