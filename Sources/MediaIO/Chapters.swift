@@ -21,6 +21,7 @@ enum Chapters {
     output.pointee.chapters = chapters
     for index in 0..<count {
       guard let chapter = source.pointee.chapters[index]?.pointee else { continue }
+      let shift = av_rescale_q(part.shift, microsecondTimeBase, chapter.time_base)
       let begin = part.begin.map { av_rescale_q($0, microsecondTimeBase, chapter.time_base) }
       let end = part.end.map { av_rescale_q($0, microsecondTimeBase, chapter.time_base) }
       if let begin, chapter.end <= begin { continue }
@@ -31,8 +32,8 @@ enum Chapters {
       let copy = memory.assumingMemoryBound(to: AVChapter.self)
       copy.pointee.id = chapter.id
       copy.pointee.time_base = chapter.time_base
-      copy.pointee.start = max(chapter.start, begin ?? chapter.start) - (begin ?? 0)
-      copy.pointee.end = min(chapter.end, end ?? chapter.end) - (begin ?? 0)
+      copy.pointee.start = max(chapter.start, begin ?? chapter.start) - shift
+      copy.pointee.end = min(chapter.end, end ?? chapter.end) - shift
       av_dict_copy(&copy.pointee.metadata, chapter.metadata, 0)
       chapters[Int(output.pointee.nb_chapters)] = copy
       output.pointee.nb_chapters += 1

@@ -4,8 +4,6 @@ import Glibc
 /// libav's input and output over a file descriptor: files, pipes, FIFOs, devices, standard input and output.
 /// Unlike libav's own protocols it never blocks past a cancellation and can seek where a redirected file can.
 final class DescriptorIO {
-  /// Shown in errors: the path, or "standard input".
-  let name: String
   let descriptor: Int32
   let isRegularFile: Bool
   /// Bytes moved so far.
@@ -23,7 +21,6 @@ final class DescriptorIO {
   private init(
     name: String, descriptor: Int32, ownsDescriptor: Bool, forWriting: Bool, isCancelled: @escaping @Sendable () -> Bool
   ) throws {
-    self.name = name
     self.descriptor = descriptor
     self.ownsDescriptor = ownsDescriptor
     self.isCancelled = isCancelled

@@ -15,7 +15,8 @@ enum EncoderDefaults {
     guard id != AV_CODEC_ID_NONE else { throw MediaError(.usage, "\(path): the format \(name) holds no video") }
     guard let codec = avcodec_find_encoder(id) else {
       throw MediaError(
-        .usage, "\(path): libav has no encoder for \(String(cString: avcodec_get_name(id))); name one with --video-codec")
+        .usage,
+        "\(path): libav has no encoder for \(String(cString: avcodec_get_name(id))); name one with --video-codec")
     }
     return codec
   }
@@ -33,7 +34,7 @@ enum EncoderDefaults {
     let name = String(cString: codec.pointee.name)
     // x265 writes to stderr by itself.
     let quiet = name == "libx265" ? [("x265-params", "log-level=error")] : []
-    let rateOptions: Set<String> = ["crf", "qp", "b", "b:v", "q", "q:v", "global_quality", "qscale", "lossless"]
+    let rateOptions: Set<String> = ["crf", "qp", "b", "global_quality", "lossless"]
     if given.contains(where: { rateOptions.contains($0.0) }) { return quiet }
     switch name {
     case "libx264", "libx264rgb": return [("crf", "18")]
@@ -78,6 +79,9 @@ enum EncoderDefaults {
       format = source.closest(in: [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUV444P]) ?? AV_PIX_FMT_YUV420P
     } else if isLossless {
       format = AV_PIX_FMT_RGB24.closest(in: offered) ?? AV_PIX_FMT_RGB24
+    } else if codec.pointee.id == AV_CODEC_ID_MJPEG {
+      // JPEG has the full range only.
+      format = AV_PIX_FMT_YUVJ420P
     } else {
       let deep = source.bitDepth > 8 && isOffered(AV_PIX_FMT_YUV420P10LE)
       let wanted = deep ? AV_PIX_FMT_YUV420P10LE : AV_PIX_FMT_YUV420P
@@ -87,7 +91,9 @@ enum EncoderDefaults {
     if isLossless || isY4M || (filtered.width % block.width == 0 && filtered.height % block.height == 0) {
       return format
     }
-    let full = format.bitDepth > 8 ? AV_PIX_FMT_YUV444P10LE : AV_PIX_FMT_YUV444P
+    let full =
+      format.bitDepth > 8
+      ? AV_PIX_FMT_YUV444P10LE : format.name.hasPrefix("yuvj") ? AV_PIX_FMT_YUVJ444P : AV_PIX_FMT_YUV444P
     if asked == nil, !offered.isEmpty, offered.contains(full) { return full }
     throw MediaError(
       .usage,

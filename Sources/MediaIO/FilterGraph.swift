@@ -40,7 +40,8 @@ final class FilterGraph {
       + ":pixel_aspect=\(video.sampleAspect.num)/\(max(video.sampleAspect.den, 1))"
     if video.frameRate.num > 0 { arguments += ":frame_rate=\(video.frameRate.num)/\(video.frameRate.den)" }
     try self.init(
-      source: "buffer", arguments: arguments, sink: "buffersink", description: description.isEmpty ? "null" : description)
+      source: "buffer", arguments: arguments, sink: "buffersink",
+      description: description.isEmpty ? "null" : description)
   }
 
   convenience init(audio: Audio, description: String) throws {
@@ -88,11 +89,11 @@ final class FilterGraph {
       avfilter_inout_free(&outputs)
       avfilter_inout_free(&inputs)
     }
-    guard let outputs_ = outputs, let inputs_ = inputs else { throw MediaError(.io, "out of memory for a filter") }
-    outputs_.pointee.name = av_strdup("in")
-    outputs_.pointee.filter_ctx = source
-    inputs_.pointee.name = av_strdup("out")
-    inputs_.pointee.filter_ctx = sink
+    guard let output = outputs, let input = inputs else { throw MediaError(.io, "out of memory for a filter") }
+    output.pointee.name = av_strdup("in")
+    output.pointee.filter_ctx = source
+    input.pointee.name = av_strdup("out")
+    input.pointee.filter_ctx = sink
     try check(
       avfilter_graph_parse_ptr(graph, description, &inputs, &outputs, nil), "filter '\(description)'", as: .usage)
     guard inputs == nil, outputs == nil else {

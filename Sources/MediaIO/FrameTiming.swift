@@ -12,7 +12,8 @@ enum FrameTiming: Equatable {
   static let fixingFilters: Set<String> = ["fps", "framerate", "minterpolate"]
   /// Filters after which the input's timestamps tell nothing.
   static let changingFilters: Set<String> = [
-    "setpts", "select", "mpdecimate", "decimate", "trim", "loop", "tpad", "reverse", "framestep", "tblend", "shuffleframes",
+    "setpts", "select", "mpdecimate", "decimate", "trim", "loop", "tpad", "reverse", "framestep", "tblend",
+    "shuffleframes",
   ]
 
   /// How far a frame may be off its time and still count as on time: what the rounding to a time base does to it

@@ -69,7 +69,12 @@ enum ImageSequence {
 
   /// By its extension, as libav's own picture formats have it.
   static func isPicture(_ name: String) -> Bool {
-    av_guess_codec(av_guess_format("image2", nil, nil), nil, name, nil, AVMEDIA_TYPE_VIDEO) != AV_CODEC_ID_NONE
+    // libav takes a numbered name for pictures where it knows the extension.
+    let file = name.lastIndex(of: "/").map { name[name.index(after: $0)...] } ?? name[...]
+    guard let dot = file.lastIndex(of: "."), let format = av_guess_format(nil, "%d" + file[dot...], nil) else {
+      return false
+    }
+    return String(cString: format.pointee.name) == "image2"
   }
 
   static func names(in directory: String) throws -> [String] {

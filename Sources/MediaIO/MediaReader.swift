@@ -66,7 +66,8 @@ public final class MediaReader {
       source = images
       stream = nil
       (format, codec) = (images.formatName, images.codecName)
-      identity = FileIdentity(path: ImageSequence.isDirectory(path) ? path : ImageSequence.Pattern(path)!.directory)
+      let pattern = ImageSequence.isDirectory(path) ? nil : ImageSequence.Pattern(path)
+      identity = FileIdentity(path: pattern?.directory ?? path)
       part = Part(origin: 0, options: options)
     } else {
       let demuxer = try Demuxer(
@@ -77,7 +78,9 @@ public final class MediaReader {
       (format, codec) = (demuxer.formatName, video.codecName)
       identity = demuxer.io.flatMap { FileIdentity(descriptor: $0.descriptor) }
       let startTime = demuxer.context.pointee.start_time
-      part = Part(origin: startTime == FATEZERO_AV_NOPTS_VALUE ? 0 : startTime, options: options)
+      part = Part(
+        origin: startTime == FATEZERO_AV_NOPTS_VALUE ? 0 : startTime,
+        countsFromOrigin: demuxer.context.pointee.iformat.pointee.flags & AVFMT_TS_DISCONT != 0, options: options)
       if let begin = part.begin, options.start ?? 0 > 0, demuxer.isSeekable { video.seek(to: begin) }
       streams = demuxer.streams.filter { $0 != video.stream && !$0.isChapterTrack }.map(\.summary)
       chapterCount = Int(demuxer.context.pointee.nb_chapters)
@@ -130,12 +133,7 @@ public final class MediaReader {
     } else {
       pending = try pipeline.next().map { try videoFrame($0) }
     }
-    if let next = pending {
-      if next.timestamp <= frame.timestamp { pending!.timestamp = frame.timestamp + 1 }
-      frame.duration = pending!.timestamp - frame.timestamp
-    } else {
-      frame.duration = nominalDuration(frame)
-    }
+    frame.duration = pending.map { $0.timestamp - frame.timestamp } ?? nominalDuration(frame)
     lastDuration = frame.duration
     return frame
   }
@@ -167,6 +165,9 @@ public final class MediaReader {
     if let end = part.end, !copiers.isEmpty { try stream?.readOtherStreams(until: end) }
   }
 
+  /// Of the frame that `nextFrame()` gives next; 0 at the end.
+  var firstTimestamp: Int64 { pending?.timestamp ?? 0 }
+
   // MARK: Timing
 
   /// Whether frames come at varying intervals; nil if only reading the clip can tell. Reads a seekable file's
@@ -196,7 +197,8 @@ public final class MediaReader {
     if stream.demuxer.io?.isRegularFile == true && path != "-" {
       return try FrameTiming.ofFile(
         path, options: options, streamIndex: stream.stream.pointee.index, rate: pipeline.output.frameRate,
-        wanted: begin..<max(begin, end), origin: part.begin == nil ? 0 : begin, isCancelled: isCancelled)
+        wanted: begin..<max(begin, end), origin: av_rescale_q(part.shift, microsecondTimeBase, stream.timeBase),
+        isCancelled: isCancelled)
     }
     guard let timestamps = try stream.peekTimestamps() else { return .unknown }
     let timing = FrameTiming(timestamps: timestamps, timeBase: stream.timeBase, rate: pipeline.output.frameRate)

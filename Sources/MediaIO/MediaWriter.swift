@@ -52,7 +52,8 @@ public final class MediaWriter {
     name = file.name
     let format = file.format
     let formatName = String(cString: format.pointee.name)
-    let codec = try options.videoCodec.map { try EncoderDefaults.codec(named: $0) }
+    let codec =
+      try options.videoCodec.map { try EncoderDefaults.codec(named: $0) }
       ?? EncoderDefaults.codec(for: format, path: path)
 
     let input = MediaWriter.input(from: reader, width: width, height: height)
@@ -65,8 +66,10 @@ public final class MediaWriter {
     let timing = try MediaWriter.timing(of: reader, outputFilters: graph.filterNames)
     let isPictures = formatName.hasPrefix("image2")
     let isMPEG = codec.pointee.id == AV_CODEC_ID_MPEG1VIDEO || codec.pointee.id == AV_CODEC_ID_MPEG2VIDEO
-    oneRate = !isPictures && (format.pointee.flags & AVFMT_VARIABLE_FPS == 0 || isMPEG)
-    if oneRate && timing == .variable { throw MediaWriter.variableRate(reader.name, isMPEG ? "MPEG video" : formatName) }
+    oneRate = isMPEG || !MediaWriter.carriesTimes(format)
+    if oneRate && timing == .variable {
+      throw MediaWriter.variableRate(reader.name, isMPEG ? "MPEG video" : formatName)
+    }
     if oneRate || isPictures || timing == .constant(onGrid: true) {
       filtered.timeBase = av_inv_q(rate)
     } else if codec.pointee.id == AV_CODEC_ID_MPEG4 && filtered.timeBase.den > 65535 {
@@ -94,6 +97,8 @@ public final class MediaWriter {
     copier = StreamCopier(reader: reader, output: context, warn: warn)
     // Takes what the container's authors call experimental, like FLAC in MP4: it was in the source.
     context.pointee.strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL
+    // Matroska would make room before 0 for an encoder's delay, which it notes already where there is any.
+    if ["matroska", "webm"].contains(formatName), reader.firstTimestamp >= 0 { context.pointee.avoid_negative_ts = 0 }
     do {
       video = try MediaWriter.addStreams(to: context, from: reader, encoder: encoder, rate: rate, copier: copier)
     } catch {
@@ -146,7 +151,8 @@ public final class MediaWriter {
     picture.setPackedRows(frame.pixels, bytesPerPixel: 3)
     picture.pointer.pointee.pts = frame.timestamp
     picture.pointer.pointee.pkt_duration = frame.duration
-    picture.pointer.pointee.sample_aspect_ratio = MediaWriter.input(from: reader, width: width, height: height).sampleAspect
+    picture.pointer.pointee.sample_aspect_ratio =
+      MediaWriter.input(from: reader, width: width, height: height).sampleAspect
     try graph.push(picture)
     try encodeFiltered()
     let base = AVRational(reader.info.timeBase)
@@ -227,6 +233,17 @@ public final class MediaWriter {
 
   // MARK: Making the output
 
+  /// Whether every frame has a time of its own in this container, or, as with pictures, none needs one.
+  private static func carriesTimes(_ format: UnsafePointer<AVOutputFormat>) -> Bool {
+    // libav's own flag is missing from these.
+    let more: Set<String> = [
+      "mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v", "ismv", "dash", "hls", "smoothstreaming", "hds", "asf",
+      "asf_stream", "ivf", "mpeg", "vob", "dvd", "svcd", "vcd", "rtp", "rtsp", "rtp_mpegts", "avif", "image2",
+      "image2pipe", "ico",
+    ]
+    return format.pointee.flags & AVFMT_VARIABLE_FPS != 0 || more.contains(String(cString: format.pointee.name))
+  }
+
   private static func input(from reader: MediaReader, width: Int, height: Int) -> FilterGraph.Video {
     let info = reader.info
     // Another size shows the same picture: the pixels' aspect makes up for it.
@@ -285,14 +302,19 @@ public final class MediaWriter {
   }
 
   /// What is said about the video as a stream, but for how it was compressed and turned.
-  private static func copyProperties(of source: UnsafeMutablePointer<AVStream>, to output: UnsafeMutablePointer<AVStream>) {
+  private static func copyProperties(
+    of source: UnsafeMutablePointer<AVStream>, to output: UnsafeMutablePointer<AVStream>
+  ) {
     output.pointee.disposition = source.pointee.disposition
     let stale = ["BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS"]
     for (name, value) in OptionDictionary.entries(of: source.pointee.metadata) {
       if name == "encoder" || name == "rotate" || stale.contains(where: { name.hasPrefix($0) }) { continue }
       av_dict_set(&output.pointee.metadata, name, value, 0)
     }
-    let kept = [AV_PKT_DATA_MASTERING_DISPLAY_METADATA, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_STEREO3D, AV_PKT_DATA_SPHERICAL]
+    let kept = [
+      AV_PKT_DATA_MASTERING_DISPLAY_METADATA, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_STEREO3D,
+      AV_PKT_DATA_SPHERICAL,
+    ]
     for type in kept {
       var size = 0
       guard let bytes = av_stream_get_side_data(source, type, &size),

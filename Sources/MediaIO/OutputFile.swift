@@ -64,7 +64,9 @@ final class OutputFile {
         if let input, input == FileIdentity(path: pattern.directory) {
           throw MediaError(.usage, "\(path): input and output are the same directory")
         }
-        if overwrite == .refuse, try ImageSequence.names(in: pattern.directory).contains(where: { pattern.number(in: $0) != nil }) {
+        if overwrite == .refuse,
+          try ImageSequence.names(in: pattern.directory).contains(where: { pattern.number(in: $0) != nil })
+        {
           throw MediaError(.cannotCreate, "\(path): there are such pictures already; -y replaces them")
         }
       }
@@ -181,6 +183,10 @@ final class OutputFile {
   }
 
   private func move(_ temporary: String, to final: String) throws {
+    // Somebody else may have made it since it was looked for.
+    if overwrite == .refuse, access(final, F_OK) == 0 {
+      throw MediaError(.cannotCreate, "\(final): it exists already; -y replaces it")
+    }
     if rename(temporary, final) != 0 { throw MediaError(code: -errno, final, as: .cannotCreate) }
   }
 
@@ -209,7 +215,9 @@ final class OutputFile {
       guard var format = av_guess_format(name, nil, nil) ?? av_guess_format(nil, "x." + name, nil) else {
         throw MediaError(.usage, "--output-format \(name): libav has no such format")
       }
-      if isPipe, String(cString: format.pointee.name) == "image2" { format = av_guess_format("image2pipe", nil, nil) ?? format }
+      if isPipe, String(cString: format.pointee.name) == "image2" {
+        format = av_guess_format("image2pipe", nil, nil) ?? format
+      }
       return format
     }
     if isDirectoryName(path) || (path != "-" && ImageSequence.Pattern(path) != nil && ImageSequence.isPicture(path)) {

@@ -21,28 +21,13 @@ final class Packet {
   }
 }
 
-/// Owner of an `AVFrame`: decoded pixels or samples.
-final class Frame {
-  let pointer: UnsafeMutablePointer<AVFrame>
+/// AV_TIME_BASE_Q, which Swift does not import.
+let microsecondTimeBase = AVRational(num: 1, den: AV_TIME_BASE)
 
-  init() throws {
-    guard let frame = av_frame_alloc() else { throw MediaError(.io, "out of memory for a frame") }
-    pointer = frame
+extension Packet {
+  /// When it is due, nil if it does not say.
+  func microseconds(in timeBase: AVRational) -> Int64? {
+    let time = pointer.pointee.pts == FATEZERO_AV_NOPTS_VALUE ? pointer.pointee.dts : pointer.pointee.pts
+    return time == FATEZERO_AV_NOPTS_VALUE ? nil : av_rescale_q(time, timeBase, microsecondTimeBase)
   }
-
-  /// An empty picture with rows aligned as libav's fast paths want them.
-  convenience init(width: Int32, height: Int32, format: AVPixelFormat) throws {
-    try self.init()
-    pointer.pointee.width = width
-    pointer.pointee.height = height
-    pointer.pointee.format = format.rawValue
-    try check(av_frame_get_buffer(pointer, 0), "memory for a \(width)x\(height) frame", as: .io)
-  }
-
-  deinit {
-    var frame: UnsafeMutablePointer<AVFrame>? = pointer
-    av_frame_free(&frame)
-  }
-
-  var pixelFormat: AVPixelFormat { AVPixelFormat(pointer.pointee.format) }
 }

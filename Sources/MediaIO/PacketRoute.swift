@@ -13,9 +13,26 @@ protocol PacketRoute: AnyObject {
 final class CopyRoute: PacketRoute {
   let output: UnsafeMutablePointer<AVStream>
   private let timeBase: AVRational
+  /// Packets before this are left out.
+  private let earliest: Int64
 
-  init(_ source: UnsafeMutablePointer<AVStream>, to output: UnsafeMutablePointer<AVStream>, in format: UnsafePointer<AVOutputFormat>) throws {
+  init(
+    _ source: UnsafeMutablePointer<AVStream>, to output: UnsafeMutablePointer<AVStream>,
+    in format: UnsafePointer<AVOutputFormat>, keepsNegativeTimes: Bool
+  ) throws {
     self.output = output
+    // Where times cannot be negative, the muxer would move the pictures back by what an encoder put before the sound.
+    let parameters = source.pointee.codecpar.pointee
+    if keepsNegativeTimes || parameters.codec_type != AVMEDIA_TYPE_AUDIO {
+      earliest = Int64.min
+    } else if parameters.codec_id == AV_CODEC_ID_OPUS {
+      // Opus says how much that is.
+      earliest = -av_rescale_q(
+        Int64(parameters.initial_padding) + 1, AVRational(num: 1, den: max(1, parameters.sample_rate)),
+        source.pointee.time_base)
+    } else {
+      earliest = 0
+    }
     timeBase = source.pointee.time_base
     try check(avcodec_parameters_copy(output.pointee.codecpar, source.pointee.codecpar), "copying a stream", as: .io)
     output.pointee.codecpar.pointee.codec_tag = CopyRoute.tag(of: source.pointee.codecpar.pointee, in: format)
@@ -41,6 +58,8 @@ final class CopyRoute: PacketRoute {
   }
 
   func process(_ packet: Packet?, write: (Packet, AVRational) throws -> Void) throws {
-    if let packet { try write(packet, timeBase) }
+    guard let packet else { return }
+    let timestamp = packet.pointer.pointee.pts
+    if timestamp == FATEZERO_AV_NOPTS_VALUE || timestamp >= earliest { try write(packet, timeBase) }
   }
 }

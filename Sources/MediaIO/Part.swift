@@ -3,18 +3,22 @@ import CLibAV
 /// The part of a clip that was chosen, on the container's clock in microseconds.
 struct Part {
   /// Nothing before this moment; nil: from the beginning.
-  var begin: Int64?
+  let begin: Int64?
   /// Nothing from this moment on; nil: to the end.
   var end: Int64?
 
-  /// - Parameter origin: the container's first moment, which `start` and `duration` count from.
-  init(origin: Int64, options: InputOptions) {
-    begin = options.start.map { origin + Part.microseconds($0) }
+  /// What is subtracted from every timestamp: a chosen start becomes 0, a whole clip keeps its own times.
+  let shift: Int64
+
+  /// - Parameters:
+  ///   - origin: the container's first moment, which `start` and `duration` count from.
+  ///   - countsFromOrigin: the container's clock began anywhere, as a broadcast's does: the origin becomes 0 anyway.
+  init(origin: Int64, countsFromOrigin: Bool = false, options: InputOptions) {
+    let begin = options.start.map { origin + Part.microseconds($0) }
+    self.begin = begin
+    shift = begin ?? (countsFromOrigin ? origin : 0)
     end = options.duration.map { origin + Part.microseconds((options.start ?? 0) + $0) }
   }
-
-  /// What is subtracted from every timestamp: a chosen start becomes 0, a whole clip keeps its own.
-  var shift: Int64 { begin ?? 0 }
 
   private static func microseconds(_ seconds: Double) -> Int64 { Int64((seconds * Double(AV_TIME_BASE)).rounded()) }
 

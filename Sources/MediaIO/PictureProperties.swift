@@ -42,30 +42,3 @@ struct PictureProperties {
 
   private func name(_ pointer: UnsafePointer<CChar>?) -> String? { pointer.map { String(cString: $0) } }
 }
-
-extension Frame {
-  /// The picture's rows without padding; packed formats only.
-  func packedRows(bytesPerPixel: Int) -> [UInt8] {
-    let height = Int(pointer.pointee.height)
-    let row = Int(pointer.pointee.width) * bytesPerPixel
-    let stride = Int(pointer.pointee.linesize.0)
-    guard let data = pointer.pointee.data.0 else { return [] }
-    return [UInt8](unsafeUninitializedCapacity: height * row) { buffer, count in
-      guard let start = buffer.baseAddress else { return }
-      for y in 0..<height { (start + y * row).initialize(from: data + y * stride, count: row) }
-      count = height * row
-    }
-  }
-
-  /// Fills a packed picture from rows without padding.
-  func setPackedRows(_ bytes: [UInt8], bytesPerPixel: Int) {
-    let height = Int(pointer.pointee.height)
-    let row = Int(pointer.pointee.width) * bytesPerPixel
-    let stride = Int(pointer.pointee.linesize.0)
-    guard let data = pointer.pointee.data.0, bytes.count == height * row else { return }
-    bytes.withUnsafeBufferPointer { buffer in
-      guard let start = buffer.baseAddress else { return }
-      for y in 0..<height { (data + y * stride).update(from: start + y * row, count: row) }
-    }
-  }
-}

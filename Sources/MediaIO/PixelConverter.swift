@@ -41,7 +41,7 @@ final class PixelConverter {
     sws_freeContext(context)
     context = sws_getContext(
       wanted.width, wanted.height, wanted.source, wanted.width, wanted.height, wanted.destination,
-      SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, nil, nil, nil)
+      PixelConverter.flags(to: wanted.destination), nil, nil, nil)
     guard context != nil else {
       throw MediaError(
         code: FATEZERO_AVERROR_INVALIDDATA,
@@ -54,6 +54,11 @@ final class PixelConverter {
       sws_getCoefficients(PixelConverter.coefficients(of: wanted.destinationColour.matrix)),
       PixelConverter.isFullRange(wanted.destination, wanted.destinationColour.range) ? 1 : 0,
       0, 1 << 16, 1 << 16)
+  }
+
+  /// Chroma is interpolated smoothly on its way up and averaged on its way down, which gives back most of it.
+  private static func flags(to destination: AVPixelFormat) -> Int32 {
+    SWS_ACCURATE_RND | (destination.isRGB ? SWS_BICUBIC | SWS_FULL_CHR_H_INT : SWS_AREA | SWS_FULL_CHR_H_INP)
   }
 
   /// libswscale's tables; what it has no table for is read as it reads the unknown, as BT.601.

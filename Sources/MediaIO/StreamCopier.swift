@@ -58,7 +58,9 @@ final class StreamCopier {
     // Formats for one picture stream only: y4m, raw frames, pictures.
     guard format.pointee.audio_codec != AV_CODEC_ID_NONE else { return nil }
     let parameters = source.pointee.codecpar.pointee
-    if canHold(parameters) { return try CopyRoute(source, to: newStream(), in: format) }
+    if canHold(parameters) {
+      return try CopyRoute(source, to: newStream(), in: format, keepsNegativeTimes: isMP4)
+    }
     switch parameters.codec_type {
     case AVMEDIA_TYPE_AUDIO:
       guard avcodec_find_decoder(parameters.codec_id) != nil,
@@ -116,13 +118,9 @@ final class StreamCopier {
 
   /// Writes what is due once the video is at `time` (microseconds).
   func write(until time: Int64) throws {
-    var later: [Waiting] = []
-    let all = waiting
-    waiting = []
-    for item in all {
-      if let due = item.time, due > time { later.append(item) } else { try process(item.packet) }
-    }
-    waiting = later + waiting
+    let due = waiting.filter { ($0.time ?? time) <= time }
+    waiting.removeAll { ($0.time ?? time) <= time }
+    for item in due { try process(item.packet) }
   }
 
   /// Writes the rest, up to the end of the chosen part.

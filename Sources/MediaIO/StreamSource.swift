@@ -14,6 +14,7 @@ final class StreamSource: DecodedFrames {
   /// Packets read ahead of their turn by `peekTimestamps`.
   private var readAhead: [Packet] = []
   private var readerAtEnd = false
+  private var endOfLastPacket: Int64 = 0
   private var decoderAtEnd = false
   private var lastTimestamp: Int64?
   private var frameCount = 0
@@ -47,6 +48,9 @@ final class StreamSource: DecodedFrames {
       let code = decoder.receive(into: frame)
       if code == 0 {
         stamp(frame)
+        // A container may know better than the codec.
+        frame.pointer.pointee.sample_aspect_ratio = av_guess_sample_aspect_ratio(
+          demuxer.context, stream, frame.pointer)
         frameCount += 1
         return true
       }
@@ -101,7 +105,7 @@ final class StreamSource: DecodedFrames {
       if packet.pointer.pointee.stream_index != stream.pointee.index {
         try onOtherPacket(packet)
       } else if isShort(packet) {
-        warn("\(demuxer.name): it ends within a frame; that frame is left out")
+        warnOfShortFrame()
       } else {
         return packet
       }
@@ -109,10 +113,14 @@ final class StreamSource: DecodedFrames {
     return nil
   }
 
+  private func warnOfShortFrame() { warn("\(demuxer.name): it ends within a frame; that frame is left out") }
+
   /// A raw frame that the file ended in.
   private func isShort(_ packet: Packet) -> Bool {
-    packet.pointer.pointee.flags & AV_PKT_FLAG_CORRUPT != 0
-      && stream.pointee.codecpar.pointee.codec_id == AV_CODEC_ID_RAWVIDEO
+    let parameters = stream.pointee.codecpar.pointee
+    let expected = av_image_get_buffer_size(
+      AVPixelFormat(parameters.format), parameters.width, parameters.height, 1)
+    return parameters.codec_id == AV_CODEC_ID_RAWVIDEO && packet.pointer.pointee.size < expected
   }
 
   private func nextPacket() throws -> Packet? {
@@ -125,9 +133,16 @@ final class StreamSource: DecodedFrames {
     let packet = try Packet()
     while true {
       let code = demuxer.read(into: packet)
-      if code >= 0 { return packet }
+      if code >= 0 {
+        endOfLastPacket = avio_tell(demuxer.context.pointee.pb)
+        return packet
+      }
       if code == -EAGAIN { continue }
       readerAtEnd = true
+      // libav's y4m reader drops a short last frame silently.
+      if demuxer.formatName == "yuv4mpegpipe", avio_tell(demuxer.context.pointee.pb) > endOfLastPacket {
+        warnOfShortFrame()
+      }
       if code == -EIO || code == FATEZERO_AVERROR_EXIT { throw MediaError(code: code, demuxer.name, as: .io) }
       if code != FATEZERO_AVERROR_EOF {
         warn("\(MediaError(code: code, demuxer.name, as: .badData).description); the frames before are used")
@@ -169,16 +184,5 @@ final class StreamSource: DecodedFrames {
       timestamps.append(packet.pointer.pointee.pts)
     }
     return timestamps
-  }
-}
-
-/// AV_TIME_BASE_Q, which Swift does not import.
-let microsecondTimeBase = AVRational(num: 1, den: AV_TIME_BASE)
-
-extension Packet {
-  /// When it is due, nil if it does not say.
-  func microseconds(in timeBase: AVRational) -> Int64? {
-    let time = pointer.pointee.pts == FATEZERO_AV_NOPTS_VALUE ? pointer.pointee.dts : pointer.pointee.pts
-    return time == FATEZERO_AV_NOPTS_VALUE ? nil : av_rescale_q(time, timeBase, microsecondTimeBase)
   }
 }
