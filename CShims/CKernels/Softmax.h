@@ -24,12 +24,12 @@ INLINE float exponentials(float *row, size_t columns, float maximum) {
   size_t c = 0;
   for (; c + LANES <= columns; c += LANES)
     for (size_t l = 0; l < LANES; l++) {
-      row[c + l] = kernel_exp(row[c + l] - maximum);
+      row[c + l] = kernel_exp_negative(row[c + l] - maximum);
       lanes[l] += row[c + l];
     }
   float sum = 0;
   for (; c < columns; c++) {
-    row[c] = kernel_exp(row[c] - maximum);
+    row[c] = kernel_exp_negative(row[c] - maximum);
     sum += row[c];
   }
   for (size_t step = LANES / 2; step > 0; step /= 2)

@@ -147,9 +147,50 @@ struct AttentionExtents: Equatable {
   /// Floats from token to token.
   var width: Int { heads * channels }
 
-  /// Queries that are handled together, and keys that they meet at a time: their logits fit a core's second-level cache.
+  /// Rows of a map that are handled together.
   static let tileRows = 64
-  static let pieceColumns = 512
+}
+
+/// Where a worker keeps what it needs for one tile: offsets in floats. Lines of the cache are not shared.
+struct AttentionWorkspace {
+  let queries, keys, values, logits, maxima, sums, accumulators: Int
+  let count: Int
+  /// Keys that a tile meets at a time.
+  let pieceColumns: Int
+  let channelStride: Int
+
+  /// Queries that share the work of packing keys and values.
+  static let tileRows = 512
+  /// Floats of the keys of one piece: with the values of as many they stay in a core's second-level cache.
+  private static let pieceCount = 32768
+
+  init(_ extents: AttentionExtents) {
+    func padded(_ count: Int, _ multiple: Int) -> Int { (count + multiple - 1) / multiple * multiple }
+    let panel = Int(KERNEL_ATTENTION_COLUMNS), block = Int(KERNEL_ATTENTION_ROWS)
+    channelStride = padded(extents.channels, 16)
+    let columns = min(512, max(Self.pieceCount / extents.channels / panel, 1) * panel, padded(extents.keyTokens, panel))
+    pieceColumns = columns
+    let rows = padded(min(Self.tileRows, extents.queryTokens), block)
+    var end = 0
+    func reserve(_ count: Int) -> Int {
+      defer { end += padded(count, 16) }
+      return end
+    }
+    queries = reserve(rows * extents.channels)
+    keys = reserve(columns * extents.channels)
+    values = reserve(columns * channelStride)
+    logits = reserve(block * (columns + 16))
+    maxima = reserve(rows)
+    sums = reserve(rows)
+    accumulators = reserve(rows * channelStride)
+    count = end
+  }
+
+  /// Queries are kept in blocks, their channels interleaved.
+  func query(_ row: Int, _ extents: AttentionExtents) -> Int {
+    let block = Int(KERNEL_ATTENTION_ROWS)
+    return queries + row / block * block * extents.channels + row % block
+  }
 }
 
 /// Some queries of one frame and head: entries `first ..< first + count` of the frame's list of rows.
@@ -192,11 +233,11 @@ extension AttentionExtents {
   var allRows: [[Int]] { Array(repeating: Array(0..<queryTokens), count: frames) }
 
   /// The listed rows cut into tiles, those of one frame and head one after the other.
-  func tiles(of rows: [[Int]]) -> [AttentionTile] {
+  func tiles(of rows: [[Int]], tileRows: Int = tileRows) -> [AttentionTile] {
     rows.indices.flatMap { frame in
       (0..<heads).flatMap { head in
-        stride(from: 0, to: rows[frame].count, by: Self.tileRows).map {
-          AttentionTile(frame: frame, head: head, first: $0, count: min(Self.tileRows, rows[frame].count - $0))
+        stride(from: 0, to: rows[frame].count, by: tileRows).map {
+          AttentionTile(frame: frame, head: head, first: $0, count: min(tileRows, rows[frame].count - $0))
         }
       }
     }
@@ -220,62 +261,55 @@ extension Device {
     try parallel(tiles.count) { item, worker in try body(tiles[item], worker) }
   }
 
-  /// Attention of the listed rows of each frame. Without `shares` they are stored; with them (a number for every row of every
+  /// Attention of the listed rows (under `causal`: all rows) of each frame. Without `shares` they are stored; with them (a number for every row of every
   /// frame) they are mixed into what is there, which keeps its share.
   private func attend(
     _ operands: AttentionOperands, values: Tensor, valueFrames: [[Int]], extents: AttentionExtents, scale: Float,
     causal: Bool, rows: [[Int]], shares: [Float]?, into result: Tensor
   ) throws {
-    let channels = extents.channels, tileRows = AttentionExtents.tileRows
-    let pieceColumns = min(AttentionExtents.pieceColumns, extents.keyTokens)
-    // Of each worker: queries, accumulators, logits, maxima, sums.
-    let workspaceCount = tileRows * (2 * channels + pieceColumns + 2)
-    let workspace = try makeResult([threads, workspaceCount])
-    try parallel(tiles: extents.tiles(of: rows)) { tile, worker in
-      let queries = workspace.mutableFloatPointer + worker * workspaceCount
-      let accumulators = queries + tileRows * channels
-      let logits = accumulators + tileRows * channels
-      let maxima = logits + tileRows * pieceColumns, sums = maxima + tileRows
-      let tileTokens = rows[tile.frame][tile.first..<tile.first + tile.count]
-      for (row, token) in tileTokens.enumerated() {
-        (queries + row * channels).update(
-          from: extents.query(operands.queries, tile.frame, token, tile.head), count: channels)
+    let layout = AttentionWorkspace(extents)
+    let workspace = try makeResult([threads, layout.count])
+    try parallel(tiles: extents.tiles(of: rows, tileRows: AttentionWorkspace.tileRows)) { tile, worker in
+      let base = workspace.mutableFloatPointer + worker * layout.count
+      let tokens = rows[tile.frame][tile.first..<tile.first + tile.count]
+      for (row, token) in tokens.enumerated() {
+        kernel_pack_query(
+          extents.query(operands.queries, tile.frame, token, tile.head), extents.channels,
+          base + layout.query(row, extents))
       }
-      accumulators.update(repeating: 0, count: tile.count * channels)
-      maxima.update(repeating: -.infinity, count: tile.count)
-      sums.update(repeating: 0, count: tile.count)
+      (base + layout.accumulators).update(repeating: 0, count: tile.count * layout.channelStride)
+      (base + layout.maxima).update(repeating: -.infinity, count: tile.count)
+      (base + layout.sums).update(repeating: 0, count: tile.count)
 
       for (keyFrame, valueFrame) in zip(operands.keyFrames[tile.frame], valueFrames[tile.frame]) {
-        for piece in stride(from: 0, to: extents.keyTokens, by: pieceColumns) {
+        for piece in stride(from: 0, to: extents.keyTokens, by: layout.pieceColumns) {
           // A causal tile needs no keys past its last query.
-          if causal, let last = tileTokens.last, piece > last { break }
-          let columns = min(pieceColumns, extents.keyTokens - piece)
-          try matrices.multiply(
-            MatrixProduct(
-              rows: tile.count, columns: columns, depth: channels, alpha: scale, a: queries, aStride: channels,
-              b: extents.key(operands.keys, keyFrame, piece, tile.head), bStride: extents.width, transposesB: true,
-              beta: 0, c: logits, cStride: pieceColumns))
-          if causal, let first = tileTokens.first {
-            kernel_mask_causal(logits, tile.count, columns, pieceColumns, first, piece)
-          }
-          kernel_softmax_piece(
-            logits, tile.count, columns, pieceColumns, maxima, sums, accumulators, channels, channels)
-          try matrices.multiply(
-            MatrixProduct(
-              rows: tile.count, columns: channels, depth: columns, a: logits, aStride: pieceColumns,
-              b: extents.key(values, valueFrame, piece, tile.head), bStride: extents.width, beta: 1, c: accumulators,
-              cStride: channels))
+          if causal, let last = tokens.last, piece > last { break }
+          let columns = min(layout.pieceColumns, extents.keyTokens - piece)
+          kernel_pack_keys(
+            extents.key(operands.keys, keyFrame, piece, tile.head), extents.width, columns, extents.channels,
+            base + layout.keys)
+          kernel_pack_values(
+            extents.key(values, valueFrame, piece, tile.head), extents.width, columns, extents.channels,
+            layout.channelStride, base + layout.values)
+          let diagonal = causal ? tile.first + 1 - piece : columns
+          var attention = kernel_attention(
+            rows: tile.count, columns: columns, channels: extents.channels, channel_stride: layout.channelStride,
+            scale: scale, diagonal: diagonal, queries: base + layout.queries, keys: base + layout.keys,
+            values: base + layout.values, logits: base + layout.logits, maxima: base + layout.maxima,
+            sums: base + layout.sums, accumulators: base + layout.accumulators)
+          kernel_attend(&attention)
         }
       }
 
-      for (row, token) in tileTokens.enumerated() {
-        let attended = accumulators + row * channels
+      for (row, token) in tokens.enumerated() {
+        let attended = base + layout.accumulators + row * layout.channelStride
         let output = extents.result(result, tile.frame, token, tile.head)
-        kernel_scale(attended, 1 / sums[row], attended, channels)
+        kernel_scale(attended, 1 / base[layout.sums + row], attended, extents.channels)
         if let share = shares?[tile.frame * extents.queryTokens + token], share > 0 {
-          kernel_mix(share, attended, output, channels)
+          kernel_mix(share, attended, output, extents.channels)
         } else {
-          output.update(from: attended, count: channels)
+          output.update(from: attended, count: extents.channels)
         }
       }
     }

@@ -65,14 +65,33 @@ void kernel_softmax(float *x, size_t rows, size_t columns);
 
 // Attention.c: one pass of softmax over keys that arrive in pieces (Milakov and Gimelshein 2018, arXiv:1805.02867) -----------
 
-/// Turns a tile of logits into exponentials against the running maximum. `maxima` and `sums` (a number per row, at first
-/// -infinity and 0) are brought up to date, and `accumulators` (rows of `channels`, a stride apart) scaled to the new maximum.
-void kernel_softmax_piece(
-    float *logits, size_t rows, size_t columns, size_t logit_stride, float *maxima, float *sums, float *accumulators,
-    size_t channels, size_t accumulator_stride);
-/// logits[r, c] = -infinity where first_column + c > first_row + r.
-void kernel_mask_causal(
-    float *logits, size_t rows, size_t columns, size_t logit_stride, size_t first_row, size_t first_column);
+/// Rows of queries that are handled together; buffers have room for a multiple of it.
+#define KERNEL_ATTENTION_ROWS 8
+/// Keys are packed in panels of this many.
+#define KERNEL_ATTENTION_COLUMNS 32
+
+typedef struct {
+  size_t rows, columns, channels;
+  size_t channel_stride;           // of values and accumulators: channels rounded up to a multiple of 16
+  float scale;
+  /// Row r sees the columns before `diagonal` + r.
+  ptrdiff_t diagonal;
+  const float *queries, *keys, *values;  // packed
+  float *logits;         // room for (KERNEL_ATTENTION_ROWS, columns rounded up to a panel + 16)
+  float *maxima, *sums;  // a number per row, at first -infinity and 0
+  float *accumulators;   // (rows, channel_stride), at first 0; divided by the sums they are the result
+} kernel_attention;
+
+/// Queries meet a piece of the keys and values; maxima, sums and accumulators are brought up to date.
+void kernel_attend(const kernel_attention *attention);
+/// A row of queries. Those of KERNEL_ATTENTION_ROWS rows lie interleaved: row r begins at
+/// packed + r / KERNEL_ATTENTION_ROWS * KERNEL_ATTENTION_ROWS * channels + r % KERNEL_ATTENTION_ROWS.
+void kernel_pack_query(const float *query, size_t channels, float *packed);
+/// Keys (columns, channels), `stride` floats apart -> panels of (channels, KERNEL_ATTENTION_COLUMNS), filled up with zeros.
+void kernel_pack_keys(const float *keys, size_t stride, size_t columns, size_t channels, float *packed);
+/// Values (columns, channels), `stride` floats apart -> (columns rounded up to a panel, channel_stride), filled up with zeros.
+void kernel_pack_values(
+    const float *values, size_t stride, size_t columns, size_t channels, size_t channel_stride, float *packed);
 /// y = x * factor
 void kernel_scale(const float *x, float factor, float *y, size_t count);
 
