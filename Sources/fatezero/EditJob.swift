@@ -33,7 +33,7 @@ struct EditJob {
     if model == nil, let configuration, let path = options.config {
       model = try Self.modelFolder(of: configuration, path: path)
     }
-    let directory = try ModelDirectory(path: try Self.findModel(model), variant: options.variant)
+    let directory = try ModelDirectory(path: try ModelLocation.find(model), variant: options.variant)
     self.directory = directory
 
     // Defaults, preset, the model's recommendation, the configuration, the options: later ones win.
@@ -106,19 +106,6 @@ struct EditJob {
   }
 
   // MARK: - Places
-
-  static func findModel(_ named: String?) throws -> String {
-    do {
-      return try ModelSearch.find(named, program: programPath)
-    } catch let error as SettingsError {
-      throw CommandFailure(.noModel, error.description)
-    }
-  }
-
-  /// This program's file, symbolic links resolved.
-  static var programPath: String {
-    (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
-  }
 
   private static func contents(of path: String) throws -> [UInt8] {
     guard let data = FileManager.default.contents(atPath: path) else {
