@@ -13,11 +13,11 @@ final class Workbench {
   static let root = Fixtures.repository.path
   static let model = Fixtures.oracle.appendingPathComponent("models/tinyA").path
 
-  /// The release build, else the debug build.
+  /// The command that was built with these tests: it lies beside them.
   static func command() throws -> String {
-    let candidates = ["release", "debug"].map { "\(root)/.build/\($0)/fatezero" }
-    return try #require(
-      candidates.first { access($0, X_OK) == 0 }, "there is no built command: run `make build` (\(candidates))")
+    let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    let command = tests.split(separator: "/").dropLast().map { "/\($0)" }.joined() + "/fatezero"
+    return try #require(access(command, X_OK) == 0 ? command : nil, "there is no built command at \(command)")
   }
 
   private static let prelude = """
