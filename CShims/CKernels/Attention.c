@@ -1,8 +1,8 @@
 #include "CKernels.h"
 #include "Softmax.h"
 
-// Tiles of rows x columns are held in registers while the loops run over the depth. Wide vectors have 32 registers, narrow
-// ones 16, and half as many numbers in each.
+// Tiles of rows x columns are held in registers while the loops run over the depth. Wide vectors have 32 registers,
+// narrow ones 16, and half as many numbers in each.
 typedef float lanes16 __attribute__((vector_size(64), aligned(4), may_alias));
 typedef float lanes8 __attribute__((vector_size(32), aligned(4), may_alias));
 #define BLOCK_ROWS KERNEL_ATTENTION_ROWS
@@ -33,23 +33,23 @@ INLINE void logits_of_panel(
 }
 
 /// accumulators (rows, `vectors` vectors) += exponentials (rows, columns) times values.
-#define ACCUMULATE(name, lanes, vectors)                                                                                \
-  INLINE void name(                                                                                                     \
-      const int rows, const float *exponentials, size_t stride, const float *values, size_t columns,                    \
-      size_t channel_stride, float *accumulators) {                                                                     \
-    lanes sums[BLOCK_ROWS][vectors];                                                                                    \
-    _Pragma("unroll") for (int r = 0; r < rows; r++)                                                                    \
-      _Pragma("unroll") for (int v = 0; v < vectors; v++)                                                               \
-        sums[r][v] = ((const lanes *)(accumulators + (size_t)r * channel_stride))[v];                                   \
-    for (size_t c = 0; c < columns; c++) {                                                                              \
-      const lanes *value = (const lanes *)(values + c * channel_stride);                                                \
-      _Pragma("unroll") for (int r = 0; r < rows; r++)                                                                  \
-        _Pragma("unroll") for (int v = 0; v < vectors; v++)                                                             \
-          sums[r][v] += exponentials[(size_t)r * stride + c] * value[v];                                                \
-    }                                                                                                                   \
-    _Pragma("unroll") for (int r = 0; r < rows; r++)                                                                    \
-      _Pragma("unroll") for (int v = 0; v < vectors; v++)                                                               \
-        ((lanes *)(accumulators + (size_t)r * channel_stride))[v] = sums[r][v];                                         \
+#define ACCUMULATE(name, lanes, vectors) \
+  INLINE void name( \
+      const int rows, const float *exponentials, size_t stride, const float *values, size_t columns, \
+      size_t channel_stride, float *accumulators) { \
+    lanes sums[BLOCK_ROWS][vectors]; \
+    _Pragma("unroll") for (int r = 0; r < rows; r++) \
+      _Pragma("unroll") for (int v = 0; v < vectors; v++) \
+        sums[r][v] = ((const lanes *)(accumulators + (size_t)r * channel_stride))[v]; \
+    for (size_t c = 0; c < columns; c++) { \
+      const lanes *value = (const lanes *)(values + c * channel_stride); \
+      _Pragma("unroll") for (int r = 0; r < rows; r++) \
+        _Pragma("unroll") for (int v = 0; v < vectors; v++) \
+          sums[r][v] += exponentials[(size_t)r * stride + c] * value[v]; \
+    } \
+    _Pragma("unroll") for (int r = 0; r < rows; r++) \
+      _Pragma("unroll") for (int v = 0; v < vectors; v++) \
+        ((lanes *)(accumulators + (size_t)r * channel_stride))[v] = sums[r][v]; \
   }
 
 ACCUMULATE(accumulate32, lanes16, 2)
@@ -58,7 +58,8 @@ ACCUMULATE(accumulate8, lanes8, 1)
 
 /// `rows` rows of a block, starting at its row `first`, meet the piece of keys.
 INLINE void attend_rows(const int rows, const kernel_attention *a, size_t first) {
-  size_t columns = padded(a->columns), stride = columns + 16;  // off the powers of two, at which rows fall into the same lines of the cache
+  // The stride is off the powers of two, at which rows fall into the same lines of the cache.
+  size_t columns = padded(a->columns), stride = columns + 16;
   float *logits = a->logits;
   const float *queries = a->queries + first / BLOCK_ROWS * BLOCK_ROWS * a->channels + first % BLOCK_ROWS;
   for (size_t c = 0; c < columns; c += PANEL)

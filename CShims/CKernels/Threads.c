@@ -2,8 +2,8 @@
 #include "CKernels.h"
 #include <sched.h>
 
-// libgomp's entry points, which compilers call for `#pragma omp parallel`. Declared here, since -fopenmp would need unsafe
-// build flags in a Swift package.
+// libgomp's entry points, which compilers call for `#pragma omp parallel`. Declared here, since -fopenmp would need
+// unsafe build flags in a Swift package.
 extern void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
 extern int omp_get_thread_num(void);
 extern int omp_get_max_threads(void);

@@ -24,8 +24,8 @@ INLINE uint32_t bits_of_float(float value) {
 }
 
 /// e^x / 2^halvings for x <= 89 and x - halvings * ln 2 <= 88; 0 below -86.6, where e^x leaves the normal numbers.
-/// x = n ln 2 + r, |r| <= ln 2 / 2; e^r by a polynomial (minimax on that range, relative error 2e-9 before rounding), 2^n
-/// through the exponent bits.
+/// With x = n ln 2 + r, |r| <= ln 2 / 2: e^r by a polynomial (minimax on that range, relative error 2e-9 before
+/// rounding), 2^n through the exponent bits.
 INLINE float exp_scaled(float x, int halvings) {
   // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits, here with the exponent's bias on top.
   const float shifter = 12582912.0f + 127.0f - (float)halvings;
@@ -55,8 +55,8 @@ INLINE float kernel_exp_negative(float x) { return exp_scaled(x, 0); }
 
 INLINE float kernel_sigmoid(float x) { return 1.0f / (1.0f + kernel_exp(-x)); }
 
-/// The complementary error function for z >= 0, relative error below 3e-7 while z < 2 and growing as z^2 does (the exponent's
-/// rounding). Chebyshev fit of Press et al., Numerical Recipes, 6.2 ("erfcc").
+/// The complementary error function for z >= 0, relative error below 3e-7 while z < 2 and growing as z^2 does (the
+/// exponent's rounding). Chebyshev fit of Press et al., Numerical Recipes, 6.2 ("erfcc").
 INLINE float kernel_erfc(float z) {
   float t = 1.0f / (1.0f + 0.5f * z);
   float p = 0.17087277f;

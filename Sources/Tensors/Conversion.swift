@@ -20,7 +20,8 @@ extension Device {
     }
   }
 
-  /// Like `float32`, in memory that goes back to the system and not to the pool: for weights, each of a size of its own.
+  /// Like `float32`, in memory that goes back to the system and not to the pool: for weights, each of a size of its
+  /// own.
   func weights(_ x: Tensor) throws -> Tensor {
     guard Tensor.count(of: x.shape) != nil else { throw TensorError("the shape \(x.shape) is not one of a tensor") }
     let storage = try TensorStorage(byteCount: x.count * 4)

@@ -1,5 +1,5 @@
-/// Packed weights of a 2-D convolution over channels-last images. Made by `Device.makeConvolution`, used on the device that
-/// made it.
+/// Packed weights of a 2-D convolution over channels-last images. Made by `Device.makeConvolution`, used on the
+/// device that made it.
 public final class ConvolutionLayer: Sendable {
   public let inputs: Int, outputs: Int
   let geometry: ConvolutionGeometry

@@ -1,8 +1,8 @@
 import CKernels
 
 extension Device {
-  /// softmax(Q K^T * scale) V, each head by itself -> (n, q, heads*d). values (m, k, heads*d) are read by the same lists as
-  /// the keys. `causal`: key j of a frame only for queries i >= j.
+  /// softmax(Q K^T * scale) V, each head by itself -> (n, q, heads*d). values (m, k, heads*d) are read by the same
+  /// lists as the keys. `causal`: key j of a frame only for queries i >= j.
   ///
   /// No map is kept: a tile of queries meets the keys piece by piece (Dao et al. 2022, arXiv:2205.14135).
   public func attention(
@@ -45,7 +45,8 @@ extension Device {
     }
   }
 
-  /// maps (n, heads, q, K) times values (m, k, heads*d), read by `valueFrames`, each of K / k frames -> (n, q, heads*d).
+  /// maps (n, heads, q, K) times values (m, k, heads*d), read by `valueFrames`, each of K / k frames -> (n, q,
+  /// heads*d).
   public func apply(maps: Tensor, values: Tensor, valueFrames: [[Int]], heads: Int) throws -> Tensor {
     try requireFloat32(maps, values, in: "attention")
     guard maps.shape.count == 4, maps.shape[1] == heads, heads > 0, maps.shape[0] == valueFrames.count else {
@@ -77,11 +78,11 @@ extension Device {
     }
   }
 
-  /// The rows of two attention maps mixed, then applied to one set of values: (M A + (1-M) S) V, with M = ownShare, a number
-  /// in 0...1 for each of the n*q query rows.
+  /// The rows of two attention maps mixed, then applied to one set of values: (M A + (1-M) S) V, with M = ownShare, a
+  /// number in 0...1 for each of the n*q query rows.
   ///
-  /// Rows with share 1 compute only `own`, with share 0 only `source`. own.keyFrames also read `values`; source.keyFrames[i]
-  /// must be as long as own.keyFrames[i].
+  /// Rows with share 1 compute only `own`, with share 0 only `source`. own.keyFrames also read `values`;
+  /// source.keyFrames[i] must be as long as own.keyFrames[i].
   public func blendedAttention(
     own: AttentionOperands, source: AttentionOperands, ownShare: [Float], values: Tensor, heads: Int, scale: Float
   ) throws -> Tensor {
@@ -119,9 +120,11 @@ extension Device {
       let result = try makeResult(values.shape)
       guard result.count > 0 else { return result }
       let (tokens, channels) = (values.shape[1], values.shape[2])
-      let tileRows = AttentionExtents.tileRows, tiles = (tokens + tileRows - 1) / tileRows
+      let tileRows = AttentionExtents.tileRows
+      let tiles = (tokens + tileRows - 1) / tileRows
       try parallel(values.shape[0] * tiles) { item, _ in
-        let start = item / tiles * tokens * channels, first = item % tiles * tileRows
+        let start = item / tiles * tokens * channels
+        let first = item % tiles * tileRows
         try matrices.multiply(
           MatrixProduct(
             rows: min(tileRows, tokens - first), columns: channels, depth: tokens,
@@ -166,7 +169,8 @@ struct AttentionWorkspace {
 
   init(_ extents: AttentionExtents) {
     func padded(_ count: Int, _ multiple: Int) -> Int { (count + multiple - 1) / multiple * multiple }
-    let panel = Int(KERNEL_ATTENTION_COLUMNS), block = Int(KERNEL_ATTENTION_ROWS)
+    let panel = Int(KERNEL_ATTENTION_COLUMNS)
+    let block = Int(KERNEL_ATTENTION_ROWS)
     channelStride = padded(extents.channels, 16)
     let columns = min(512, max(Self.pieceCount / extents.channels / panel, 1) * panel, padded(extents.keyTokens, panel))
     pieceColumns = columns
@@ -261,8 +265,8 @@ extension Device {
     try parallel(tiles.count) { item, worker in try body(tiles[item], worker) }
   }
 
-  /// Attention of the listed rows (under `causal`: all rows) of each frame. Without `shares` they are stored; with them (a number for every row of every
-  /// frame) they are mixed into what is there, which keeps its share.
+  /// Attention of the listed rows (under `causal`: all rows) of each frame. Without `shares` they are stored; with
+  /// them (a number for every row of every frame) they are mixed into what is there, which keeps its share.
   private func attend(
     _ operands: AttentionOperands, values: Tensor, valueFrames: [[Int]], extents: AttentionExtents, scale: Float,
     causal: Bool, rows: [[Int]], shares: [Float]?, into result: Tensor

@@ -1,6 +1,6 @@
 extension Device {
-  /// Packs a convolution: weight (outputs, inputs, kernel rows, kernel columns), bias (outputs), of any element type, from a
-  /// mapped file or not.
+  /// Packs a convolution: weight (outputs, inputs, kernel rows, kernel columns), bias (outputs), of any element type,
+  /// from a mapped file or not.
   public func makeConvolution(weight: Tensor, bias: Tensor?, stride: Int = 1, padding: Padding) throws
     -> ConvolutionLayer
   {
@@ -28,8 +28,8 @@ extension Device {
     }
   }
 
-  /// (n, h, w, inputs) -> (n, h', w', outputs): convolution + bias + addend, with h' = (h + padding - kernel) / stride + 1
-  /// rounded down. The addend has the shape of the result.
+  /// (n, h, w, inputs) -> (n, h', w', outputs): convolution + bias + addend, with h' = (h + padding - kernel) /
+  /// stride + 1 rounded down. The addend has the shape of the result.
   public func convolution(_ x: Tensor, _ layer: ConvolutionLayer, adding addend: Tensor? = nil) throws -> Tensor {
     try requireFloat32(x, addend, in: "a convolution")
     guard layer.device === self else { throw TensorError("a convolution was made on another device") }

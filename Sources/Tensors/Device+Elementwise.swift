@@ -30,7 +30,9 @@ extension Device {
   /// (..., 2c) -> (..., c): the first half times the exact GELU of the second half (Shazeer 2020, arXiv:2002.05202).
   public func geglu(_ x: Tensor) throws -> Tensor {
     try requireFloat32(x, in: "GEGLU")
-    guard let last = x.shape.last, last > 0, last % 2 == 0 else { throw TensorError("cannot halve the last axis of \(x.shape)") }
+    guard let last = x.shape.last, last > 0, last % 2 == 0 else {
+      throw TensorError("cannot halve the last axis of \(x.shape)")
+    }
     let channels = last / 2
     return try run {
       let y = try makeResult(Array(x.shape.dropLast()) + [channels])
@@ -82,9 +84,11 @@ extension Device {
       let y = try makeResult(x.shape)
       let (input, output) = (x.floatPointer, y.mutableFloatPointer)
       let positions = x.count / channels / rows.shape[0]
-      let piece = max(Device.grain / channels, 1), pieces = (positions + piece - 1) / piece
+      let piece = max(Device.grain / channels, 1)
+      let pieces = (positions + piece - 1) / piece
       try parallel(rows.shape[0] * pieces) { item, _ in
-        let group = item / pieces, first = item % pieces * piece
+        let group = item / pieces
+        let first = item % pieces * piece
         let start = (group * positions + first) * channels
         kernel_add_row(
           input + start, rows.floatPointer + group * channels, output + start, min(piece, positions - first), channels)

@@ -2,9 +2,9 @@ import CKernels
 import Glibc
 
 extension Device {
-  /// Group normalisation (Wu and He 2018, arXiv:1803.08494) of x (n, ..., c): mean and variance over `framesPerStatistic`
-  /// consecutive frames, all their positions and c / groups channels, both summed in double precision; then
-  /// weight * x + bias per channel, then the activation (none or SiLU).
+  /// Group normalisation (Wu and He 2018, arXiv:1803.08494) of x (n, ..., c): mean and variance over
+  /// `framesPerStatistic` consecutive frames, all their positions and c / groups channels, both summed in double
+  /// precision; then weight * x + bias per channel, then the activation (none or SiLU).
   public func groupNorm(
     _ x: Tensor, groups: Int, framesPerStatistic: Int = 1, weight: Tensor, bias: Tensor, epsilon: Float,
     activation: Activation = .none
@@ -31,9 +31,11 @@ extension Device {
       let (means, scales, shifts) = try groupStatistics(
         x, sets: sets, rows: rows, channels: channels, groups: groups, weight: weight, bias: bias, epsilon: epsilon)
       let (input, output) = (x.floatPointer, y.mutableFloatPointer)
-      let piece = max(Device.grain / channels, 1), pieces = (rows + piece - 1) / piece
+      let piece = max(Device.grain / channels, 1)
+      let pieces = (rows + piece - 1) / piece
       try parallel(sets * pieces) { item, _ in
-        let set = item / pieces, first = item % pieces * piece
+        let set = item / pieces
+        let first = item % pieces * piece
         let start = (set * rows + first) * channels
         kernel_channel_affine(
           input + start, means.floatPointer + set * channels, scales.floatPointer + set * channels,
@@ -43,12 +45,13 @@ extension Device {
     }
   }
 
-  /// What normalises each channel, (sets, c) each: (x - mean) * scale + shift. Each set's rows are summed in pieces whose size
-  /// does not depend on the number of threads.
+  /// What normalises each channel, (sets, c) each: (x - mean) * scale + shift. Each set's rows are summed in pieces
+  /// whose size does not depend on the number of threads.
   private func groupStatistics(
     _ x: Tensor, sets: Int, rows: Int, channels: Int, groups: Int, weight: Tensor, bias: Tensor, epsilon: Float
   ) throws -> (means: Tensor, scales: Tensor, shifts: Tensor) {
-    let piece = max(4 * Device.grain / channels, 1), pieces = (rows + piece - 1) / piece
+    let piece = max(4 * Device.grain / channels, 1)
+    let pieces = (rows + piece - 1) / piece
     let input = x.floatPointer
     let storage = try TensorStorage(byteCount: sets * pieces * channels * MemoryLayout<Double>.stride, pool: pool)
     let sums = storage.base.bindMemory(to: Double.self, capacity: sets * pieces * channels)
@@ -58,7 +61,8 @@ extension Device {
       throws -> [Double]
     {
       try parallel(sets * pieces) { item, _ in
-        let set = item / pieces, first = item % pieces * piece
+        let set = item / pieces
+        let first = item % pieces * piece
         sum(set, input + (set * rows + first) * channels, sums + item * channels, min(piece, rows - first))
       }
       var totals = [Double](repeating: 0, count: sets * groups)
@@ -71,7 +75,9 @@ extension Device {
     }
 
     let count = Double(rows * (channels / groups))
-    let means = try total { _, rows, sums, count in kernel_channel_sums(rows, sums, count, channels) }.map { $0 / count }
+    let means = try total { _, rows, sums, count in kernel_channel_sums(rows, sums, count, channels) }.map {
+      $0 / count
+    }
     let channelMeans = (0..<sets * channels).map { means[$0 / channels * groups + $0 % channels * groups / channels] }
     let variances = try channelMeans.withUnsafeBufferPointer { channelMeans in
       try total { set, rows, sums, count in

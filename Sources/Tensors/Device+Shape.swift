@@ -68,9 +68,11 @@ extension Device {
       let y = try makeResult([x.shape[0], outer, inner, length])
       guard x.count > 0 else { return y }
       let (input, output) = (x.floatPointer, y.mutableFloatPointer)
-      let piece = max(Device.grain / (inner * length), 1), pieces = (outer + piece - 1) / piece
+      let piece = max(Device.grain / (inner * length), 1)
+      let pieces = (outer + piece - 1) / piece
       try parallel(x.shape[0] * pieces) { item, _ in
-        let start = item / pieces * inner * outer * length, first = item % pieces * piece
+        let start = item / pieces * inner * outer * length
+        let first = item % pieces * piece
         kernel_swap(input + start, output + start, outer, inner, length, first, min(piece, outer - first))
       }
       return y

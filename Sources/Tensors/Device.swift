@@ -2,10 +2,10 @@ import CKernels
 
 /// Where tensors are computed: one implementation of the operators, its threads and its memory.
 ///
-/// Every operator is a method here (`Device+Linear.swift`, `Device+Attention.swift`, ...), takes float32 tensors and returns
-/// new ones, and looks at the cancellation of the running `perform` before it begins. Operators of one device never run at
-/// the same time; each uses all of the device's threads. For the same operands and thread count the results are the same,
-/// byte for byte.
+/// Every operator is a method here (`Device+Linear.swift`, `Device+Attention.swift`, ...), takes float32 tensors and
+/// returns new ones, and looks at the cancellation of the running `perform` before it begins. Operators of one device
+/// never run at the same time; each uses all of the device's threads. For the same operands and thread count the
+/// results are the same, byte for byte.
 ///
 /// Not-a-number and infinities are carried through as IEEE arithmetic does; no operator looks for them.
 public final class Device: @unchecked Sendable {
@@ -43,9 +43,9 @@ public final class Device: @unchecked Sendable {
       }
   }
 
-  /// Runs `body` with this device's thread count on the calling thread; callers on other threads wait, so that concurrent
-  /// edits take turns. `cancellation` is what the operators inside `body` look at, besides those of the calls around this
-  /// one. Calls may nest on one thread.
+  /// Runs `body` with this device's thread count on the calling thread; callers on other threads wait, so that
+  /// concurrent edits take turns. `cancellation` is what the operators inside `body` look at, besides those of the
+  /// calls around this one. Calls may nest on one thread.
   public func perform<Result>(cancellation: Cancellation? = nil, _ body: () throws -> Result) throws -> Result {
     lock.lock()
     let before = kernel_thread_count()
@@ -81,8 +81,9 @@ public final class Device: @unchecked Sendable {
 // MARK: - Parallel loops
 
 extension Device {
-  /// Calls `body(item, worker)` for each of 0 ..< items on this device's threads; 0 <= worker < threads. Which worker gets
-  /// which item is not fixed, so an item must not depend on it. The first error ends the loop, as does a cancellation.
+  /// Calls `body(item, worker)` for each of 0 ..< items on this device's threads; 0 <= worker < threads. Which worker
+  /// gets which item is not fixed, so an item must not depend on it. The first error ends the loop, as does a
+  /// cancellation.
   func parallel(_ items: Int, _ body: (_ item: Int, _ worker: Int) throws -> Void) throws {
     try withoutActuallyEscaping(body) { body in
       let loop = ParallelLoop(body: body, cancellations: cancellations)
@@ -120,7 +121,8 @@ extension Device {
   /// Throws unless `tensor` can be read as float32 in place.
   func requireFloat32(_ tensors: Tensor?..., in operation: String) throws {
     for case let tensor? in tensors where !tensor.isReadableAsFloat {
-      throw TensorError("\(operation) needs float32, not \(tensor.elementType) of shape \(tensor.shape): convert it first")
+      throw TensorError(
+        "\(operation) needs float32, not \(tensor.elementType) of shape \(tensor.shape): convert it first")
     }
   }
 }

@@ -1,8 +1,8 @@
-/// What the libraries do differently: matrix products and convolutions. All else (activations, norms, softmax, gathers) is
-/// the same loops for every engine.
+/// What the libraries do differently: matrix products and convolutions. All else (activations, norms, softmax,
+/// gathers) is the same loops for every engine.
 ///
-/// The device calls an engine with its lock held, with libgomp's thread count set, and with operands whose shapes it has
-/// checked; tensors are aligned float32.
+/// The device calls an engine with its lock held, with libgomp's thread count set, and with operands whose shapes it
+/// has checked; tensors are aligned float32.
 protocol MatrixEngine: Sendable {
   /// - Parameter weight: (outputs, inputs).
   func pack(linearWeight weight: Tensor, bias: Tensor?) throws -> any PackedLinear

@@ -1,8 +1,8 @@
 import Glibc
 import Synchronization
 
-/// Blocks that finished tensors leave behind, kept for the next tensor of the same size. The passes of a UNet ask for the
-/// same sizes again and again; without the pool each would be mapped, cleared and unmapped by the system.
+/// Blocks that finished tensors leave behind, kept for the next tensor of the same size. The passes of a UNet ask for
+/// the same sizes again and again; without the pool each would be mapped, cleared and unmapped by the system.
 final class MemoryPool: Sendable {
   private struct Block: @unchecked Sendable { let base: UnsafeMutableRawPointer }
   private let free = Mutex<[Int: [Block]]>([:])

@@ -27,7 +27,8 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
   }
 
   func apply(_ x: Tensor, addend: Tensor?, into y: Tensor, on device: Device) throws {
-    // The library adds to what it finds in the result's place; reading a separate addend is left to a slower kernel of its.
+    // The library adds to what it finds in the result's place; reading a separate addend is left to a slower kernel
+    // of its.
     if let addend {
       let (source, target) = (addend.floatPointer, y.mutableFloatPointer)
       try device.parallel(count: y.count, grain: 4 * Device.grain) {
@@ -53,7 +54,10 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
     ]
     if let bias {
       arguments.append(
-        (DNNL_ARG_BIAS, try dnnl_memory_desc_t([geometry.outputs], dnnl_a), UnsafeMutableRawPointer(mutating: bias.bytes))
+        (
+          DNNL_ARG_BIAS, try dnnl_memory_desc_t([geometry.outputs], dnnl_a),
+          UnsafeMutableRawPointer(mutating: bias.bytes)
+        )
       )
     }
     try primitive.run(arguments, pool: device.pool)
@@ -76,7 +80,8 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
     var bias = hasBias ? try dnnl_memory_desc_t([geometry.outputs], dnnl_a) : dnnl_memory_desc_t()
     var result = try images([key.images, size.rows, size.columns, geometry.outputs])
     let stride = dnnl_dim_t(geometry.stride)
-    // Rows and columns that no window reaches, where the stride does not divide the image, are a negative padding to the library.
+    // Rows and columns that no window reaches, where the stride does not divide the image, are a negative padding to
+    // the library.
     let bottom = (size.rows - 1) * geometry.stride + geometry.kernelRows - key.rows - geometry.padding.top
     let right = (size.columns - 1) * geometry.stride + geometry.kernelColumns - key.columns - geometry.padding.left
     try check(

@@ -1,7 +1,7 @@
 import CDNNL
 
-/// oneDNN (https://oneapi-src.github.io/oneDNN/v2.6/): activations in plain channels-last layout, weights reordered once into
-/// the layout that the library asks for, one compiled primitive per shape.
+/// oneDNN (https://oneapi-src.github.io/oneDNN/v2.6/): activations in plain channels-last layout, weights reordered
+/// once into the layout that the library asks for, one compiled primitive per shape.
 final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
   let engine: dnnl_engine_t
   let stream: dnnl_stream_t
@@ -54,12 +54,14 @@ func check(_ status: dnnl_status_t, _ action: @autoclosure () -> String) throws 
 private func describe(_ status: dnnl_status_t) -> String { String(cString: dnnl_status2str(status)) }
 
 extension dnnl_memory_desc_t {
-  /// A float32 array of the given extents; the tag says in which order they lie, `dnnl_format_tag_any` leaves it to the library.
+  /// A float32 array of the given extents; the tag says in which order they lie, `dnnl_format_tag_any` leaves it to
+  /// the library.
   init(_ extents: [Int], _ tag: dnnl_format_tag_t) throws {
     self.init()
     let extents = extents.map(dnnl_dim_t.init)
     try check(
-      dnnl_memory_desc_init_by_tag(&self, CInt(extents.count), extents, dnnl_f32, tag), "describe an array of \(extents)")
+      dnnl_memory_desc_init_by_tag(&self, CInt(extents.count), extents, dnnl_f32, tag),
+      "describe an array of \(extents)")
   }
 
   static func equal(_ a: Self, _ b: Self) -> Bool {

@@ -22,14 +22,16 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
     (outputs, inputs) = (weight.shape[0], weight.shape[1])
     // (outputs, inputs) row-major is (inputs, outputs) column-major.
     let plain = OneDNNWeights(
-      descriptor: try dnnl_memory_desc_t([inputs, outputs], dnnl_ba), storage: weight.storage, offset: weight.byteOffset)
+      descriptor: try dnnl_memory_desc_t([inputs, outputs], dnnl_ba), storage: weight.storage, offset: weight.byteOffset
+    )
     let asked = try OneDNNLinear.primitive(
       Key(rows: OneDNNLinear.typicalRows, activation: .none, adds: false), inputs: inputs, outputs: outputs,
       hasBias: bias != nil, weights: try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any), engine: engine)
     weights = OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
   }
 
-  func apply(_ x: Tensor, rows: Int, activation: Activation, addend: Tensor?, into y: Tensor, on device: Device) throws {
+  func apply(_ x: Tensor, rows: Int, activation: Activation, addend: Tensor?, into y: Tensor, on device: Device) throws
+  {
     let key = Key(rows: rows, activation: activation, adds: addend != nil)
     let primitive = try primitives.find(key) {
       func make(_ weights: dnnl_memory_desc_t) throws -> OneDNNPrimitive {

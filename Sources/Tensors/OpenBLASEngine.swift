@@ -41,7 +41,8 @@ final class OpenBLASLinear: PackedLinear {
     (self.engine, self.weight, self.bias) = (engine, weight, bias)
   }
 
-  func apply(_ x: Tensor, rows: Int, activation: Activation, addend: Tensor?, into y: Tensor, on device: Device) throws {
+  func apply(_ x: Tensor, rows: Int, activation: Activation, addend: Tensor?, into y: Tensor, on device: Device) throws
+  {
     let (outputs, inputs) = (weight.shape[0], weight.shape[1])
     let columnTiles = (outputs + Self.tileColumns - 1) / Self.tileColumns
     let rowTiles = (rows + Self.tileRows - 1) / Self.tileRows
@@ -72,8 +73,8 @@ final class OpenBLASLinear: PackedLinear {
   }
 }
 
-/// Convolution as a matrix product: the windows of some output positions are written out as rows (im2col) and multiplied by
-/// the weights, tile by tile.
+/// Convolution as a matrix product: the windows of some output positions are written out as rows (im2col) and
+/// multiplied by the weights, tile by tile.
 final class OpenBLASConvolution: PackedConvolution {
   private let engine: OpenBLASEngine
   private let geometry: ConvolutionGeometry
@@ -99,7 +100,8 @@ final class OpenBLASConvolution: PackedConvolution {
   }
 
   func apply(_ x: Tensor, addend: Tensor?, into y: Tensor, on device: Device) throws {
-    let depth = weight.count / geometry.outputs, outputs = geometry.outputs
+    let depth = weight.count / geometry.outputs
+    let outputs = geometry.outputs
     let positions = y.count / outputs
     // Enough tiles for all threads, none larger than the limit.
     let share = (positions / (4 * device.threads) + 15) / 16 * 16
@@ -111,7 +113,8 @@ final class OpenBLASConvolution: PackedConvolution {
       left: geometry.padding.left, output_rows: y.shape[1], output_columns: y.shape[2])
     try withUnsafePointer(to: &window) { window in
       try device.parallel((positions + tileRows - 1) / tileRows) { tile, worker in
-        let first = tile * tileRows, count = min(tileRows, positions - tile * tileRows)
+        let first = tile * tileRows
+        let count = min(tileRows, positions - tile * tileRows)
         let matrix = workspace.mutableFloatPointer + worker * tileRows * depth
         kernel_im2col(x.floatPointer, window, first, count, matrix)
         let y = y.mutableFloatPointer + first * outputs

@@ -29,7 +29,9 @@ public struct Tensor: Sendable {
       throw TensorError("\(values.count) values do not fill the shape \(shape)")
     }
     let storage = try TensorStorage(byteCount: count * 4)
-    values.withUnsafeBytes { storage.base.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(storage.base), byteCount: $0.count) }
+    values.withUnsafeBytes {
+      storage.base.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(storage.base), byteCount: $0.count)
+    }
     self.init(shape: shape, elementType: .float32, storage: storage)
   }
 
@@ -93,7 +95,8 @@ public struct Tensor: Sendable {
 extension Tensor {
   var isMapped: Bool { storage.isMapped }
   var bytes: UnsafeRawPointer { UnsafeRawPointer(storage.base) + byteOffset }
-  /// Elements as float32, for reading by operators. Only for aligned float32 tensors, which all results of operators are.
+  /// Elements as float32, for reading by operators. Only for aligned float32 tensors, which all results of operators
+  /// are.
   var floatPointer: UnsafePointer<Float> {
     precondition(elementType == .float32)
     return bytes.assumingMemoryBound(to: Float.self)

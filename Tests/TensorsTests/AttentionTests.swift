@@ -14,7 +14,9 @@ import Testing
   static let cases = [
     Case(frames: 1, queryTokens: 1, keyFrames: 1, keyTokens: 1, heads: 1, channels: 4, lists: [[0]]),
     Case(frames: 2, queryTokens: 5, keyFrames: 3, keyTokens: 7, heads: 2, channels: 4, lists: [[2], [0]]),
-    Case(frames: 3, queryTokens: 70, keyFrames: 3, keyTokens: 70, heads: 2, channels: 40, lists: [[0, 1], [1, 1], [2, 1]]),
+    Case(
+      frames: 3, queryTokens: 70, keyFrames: 3, keyTokens: 70, heads: 2, channels: 40,
+      lists: [[0, 1], [1, 1], [2, 1]]),
     Case(frames: 2, queryTokens: 16, keyFrames: 2, keyTokens: 77, heads: 8, channels: 8, lists: [[0], [1]]),
     Case(frames: 1, queryTokens: 65, keyFrames: 2, keyTokens: 600, heads: 1, channels: 80, lists: [[1, 0, 1]]),
     Case(frames: 1, queryTokens: 9, keyFrames: 1, keyTokens: 1025, heads: 2, channels: 160, lists: [[0]]),
@@ -36,7 +38,8 @@ import Testing
             for key in 0..<k {
               var sum = 0.0
               for channel in 0..<d {
-                sum += Double(queries[(frame * q + query) * width + head * d + channel])
+                sum +=
+                  Double(queries[(frame * q + query) * width + head * d + channel])
                   * Double(keys[(keyFrame * k + key) * width + head * d + channel])
               }
               row.append(causal && key > query ? -.infinity : sum * scale)
@@ -111,7 +114,7 @@ import Testing
   func causal(_ configuration: Configuration) throws {
     let device = try configuration.device()
     var numbers = Numbers(6)
-    for tokens in [1, 7, 77, 600] {
+    for tokens in [1, 7, 77, 520] {
       let item = Case(
         frames: 2, queryTokens: tokens, keyFrames: 2, keyTokens: tokens, heads: 2, channels: 8, lists: [[0], [1]])
       let (operands, values) = try Self.operands(item, &numbers)
@@ -128,7 +131,8 @@ import Testing
     let device = try configuration.device()
     var numbers = Numbers(7)
     let item = Case(
-      frames: 3, queryTokens: 100, keyFrames: 3, keyTokens: 100, heads: 2, channels: 20, lists: [[0, 1], [1, 1], [2, 1]])
+      frames: 3, queryTokens: 100, keyFrames: 3, keyTokens: 100, heads: 2, channels: 20,
+      lists: [[0, 1], [1, 1], [2, 1]])
     let (own, values) = try Self.operands(item, &numbers)
     var (source, _) = try Self.operands(item, &numbers)
     // The source's keys are numbered by themselves.
@@ -173,10 +177,12 @@ import Testing
     let device = try configuration.device()
     var numbers = Numbers(8)
     for (tokens, channels) in [(1, 1), (7, 5), (77, 24), (130, 3)] {
-      let matrix = try numbers.tensor([tokens, tokens]), values = try numbers.tensor([3, tokens, channels])
+      let matrix = try numbers.tensor([tokens, tokens])
+      let values = try numbers.tensor([3, tokens, channels])
       let (m, v) = (matrix.doubles, values.doubles)
       let expected = (0..<3 * tokens * channels).map { index in
-        let frame = index / (tokens * channels), row = index / channels % tokens
+        let frame = index / (tokens * channels)
+        let row = index / channels % tokens
         return (0..<tokens).reduce(0.0) {
           $0 + m[row * tokens + $1] * v[(frame * tokens + $1) * channels + index % channels]
         }

@@ -27,14 +27,15 @@ struct Configuration: Sendable, CustomTestStringConvertible {
   var engine: Device.Engine
   var threads: Int
 
-  static let all = Device.Engine.allCases.flatMap { engine in [1, 2].map { Configuration(engine: engine, threads: $0) } }
+  static let all = Device.Engine.allCases.flatMap { engine in [1, 2].map { Configuration(engine: engine, threads: $0) }
+  }
 
   var testDescription: String { "\(engine.rawValue), \(threads) threads" }
   func device() throws -> Device { try Device(engine: engine, threads: threads) }
 }
 
-/// Expects `tensor` to have the given shape and to differ from the plainly computed numbers by no more than `tolerance` times
-/// the largest of them (at least 1); prints the largest difference.
+/// Expects `tensor` to have the given shape and to differ from the plainly computed numbers by no more than
+/// `tolerance` times the largest of them (at least 1); prints the largest difference.
 func expectClose(
   _ tensor: Tensor, _ expected: [Double], shape: [Int], tolerance: Double = 2e-6, _ what: String,
   sourceLocation: SourceLocation = #_sourceLocation
@@ -45,7 +46,8 @@ func expectClose(
     Issue.record("\(what): \(numbers.count) numbers, not \(expected.count)", sourceLocation: sourceLocation)
     return
   }
-  var difference = 0.0, magnitude = 1.0
+  var difference = 0.0
+  var magnitude = 1.0
   for (number, reference) in zip(numbers, expected) {
     // Written so that not-a-number counts as different.
     let distance = abs(Double(number) - reference)

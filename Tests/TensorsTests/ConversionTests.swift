@@ -29,7 +29,8 @@ import Testing
       let device = try Device(threads: 2)
       for numbers in [stored.floats, try device.float32(stored).floats] {
         for (pattern, number) in zip(patterns, numbers) {
-          let expected = type == .float16 ? Float(Float16(bitPattern: pattern)) : Float(bitPattern: UInt32(pattern) << 16)
+          let expected =
+            type == .float16 ? Float(Float16(bitPattern: pattern)) : Float(bitPattern: UInt32(pattern) << 16)
           if expected.isNaN {
             #expect(number.isNaN)
           } else if number.bitPattern != expected.bitPattern {
@@ -49,7 +50,8 @@ import Testing
     try Self.withMapped(Self.bytes(halves.map(\.bitPattern))) { file in
       let stored = try Tensor(mapping: file, byteOffset: 1, shape: [4, 6], elementType: .float16)
       let full = try Tensor(halves.map(Float.init), shape: [4, 6])
-      let layer = try device.makeLinear(weight: stored, bias: nil), same = try device.makeLinear(weight: full, bias: nil)
+      let layer = try device.makeLinear(weight: stored, bias: nil)
+      let same = try device.makeLinear(weight: full, bias: nil)
       #expect(try device.linear(x, layer).floats == device.linear(x, same).floats)
       // As operands, stored numbers have to be converted first.
       #expect(throws: TensorError.self) { try device.add(stored, full) }
@@ -58,7 +60,9 @@ import Testing
       #expect(rows.floats == Array(full.floats[18..<24] + full.floats[6..<12]))
     }
     let single = halves.map(Float.init)
-    try Self.withMapped(single.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }) {
+    try Self.withMapped(
+      single.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
+    ) {
       let stored = try Tensor(mapping: $0, byteOffset: 1, shape: [24], elementType: .float32)
       #expect(try device.float32(stored).floats == single)
       #expect(throws: TensorError.self) { try device.activate(stored, .silu) }

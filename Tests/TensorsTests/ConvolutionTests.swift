@@ -4,19 +4,23 @@ import Testing
 
 @Suite struct ConvolutionTests {
   private static func plainConvolution(
-    _ x: Tensor, _ weight: Tensor, _ bias: Tensor?, stride: Int, padding: Padding, addend: Tensor?, rows: Int, columns: Int
+    _ x: Tensor, _ weight: Tensor, _ bias: Tensor?, stride: Int, padding: Padding, addend: Tensor?, rows: Int,
+    columns: Int
   ) -> [Double] {
     let (h, w, inputs) = (x.shape[1], x.shape[2], x.shape[3])
     let (outputs, kernelRows, kernelColumns) = (weight.shape[0], weight.shape[2], weight.shape[3])
     let (x, weight, bias, addend) = (x.floats, weight.floats, bias?.floats, addend?.floats)
     let images = x.count / (h * w * inputs)
     return (0..<images * rows * columns * outputs).map { index in
-      let output = index % outputs, column = index / outputs % columns
-      let row = index / outputs / columns % rows, image = index / outputs / columns / rows
+      let output = index % outputs
+      let column = index / outputs % columns
+      let row = index / outputs / columns % rows
+      let image = index / outputs / columns / rows
       var sum = (bias.map { Double($0[output]) } ?? 0) + (addend.map { Double($0[index]) } ?? 0)
       for kernelRow in 0..<kernelRows {
         for kernelColumn in 0..<kernelColumns {
-          let y = row * stride + kernelRow - padding.top, z = column * stride + kernelColumn - padding.left
+          let y = row * stride + kernelRow - padding.top
+          let z = column * stride + kernelColumn - padding.left
           guard 0..<h ~= y, 0..<w ~= z else { continue }
           for input in 0..<inputs {
             let tap = ((output * inputs + input) * kernelRows + kernelRow) * kernelColumns + kernelColumn
@@ -68,7 +72,8 @@ import Testing
     var numbers = Numbers(3)
     for item in Self.cases {
       let weight = try numbers.tensor([item.outputs, item.image[3]] + item.kernel, scale: 0.5)
-      let bias = try numbers.tensor([item.outputs]), x = try numbers.tensor(item.image)
+      let bias = try numbers.tensor([item.outputs])
+      let x = try numbers.tensor(item.image)
       let shape = [item.image[0]] + item.result + [item.outputs]
       let addend = try numbers.tensor(shape)
       func expected(_ bias: Tensor?, _ addend: Tensor?) -> [Double] {
@@ -79,7 +84,8 @@ import Testing
       let layer = try device.makeConvolution(weight: weight, bias: bias, stride: item.stride, padding: item.padding)
       let name = "convolution \(item.image) \(item.kernel)"
       expectClose(try device.convolution(x, layer), expected(bias, nil), shape: shape, name)
-      expectClose(try device.convolution(x, layer, adding: addend), expected(bias, addend), shape: shape, name + " added")
+      expectClose(
+        try device.convolution(x, layer, adding: addend), expected(bias, addend), shape: shape, name + " added")
       let unbiased = try device.makeConvolution(weight: weight, bias: nil, stride: item.stride, padding: item.padding)
       expectClose(try device.convolution(x, unbiased), expected(nil, nil), shape: shape, name + " without bias")
     }
@@ -89,7 +95,8 @@ import Testing
   func oneLayerServesManyShapes(_ engine: Device.Engine) throws {
     let device = try Device(engine: engine, threads: 2)
     var numbers = Numbers(4)
-    let weight = try numbers.tensor([6, 10, 3, 3]), layer = try device.makeConvolution(weight: weight, bias: nil, padding: Padding(1))
+    let weight = try numbers.tensor([6, 10, 3, 3])
+    let layer = try device.makeConvolution(weight: weight, bias: nil, padding: Padding(1))
     for size in Array(1...18) + [3, 40] {
       let x = try numbers.tensor([1, size, 5, 10])
       let expected = Self.plainConvolution(
@@ -101,7 +108,9 @@ import Testing
   @Test func wrongShapesAreErrors() throws {
     let device = try Device(threads: 1)
     let weight = try Tensor(zeros: [4, 3, 3, 3])
-    #expect(throws: TensorError.self) { try device.makeConvolution(weight: weight, bias: nil, stride: 0, padding: Padding(1)) }
+    #expect(throws: TensorError.self) {
+      try device.makeConvolution(weight: weight, bias: nil, stride: 0, padding: Padding(1))
+    }
     #expect(throws: TensorError.self) { try device.makeConvolution(weight: weight, bias: nil, padding: Padding(-1)) }
     let layer = try device.makeConvolution(weight: weight, bias: nil, padding: Padding(0))
     #expect(throws: TensorError.self) { try device.convolution(try Tensor(zeros: [1, 2, 5, 3]), layer) }

@@ -12,7 +12,8 @@ import Testing
     #expect(throws: TensorError.self) { try Device(threads: 1025) }
   }
 
-  /// All operators that reduce or share out work, on sizes that make several pieces; twice on one device, once on another.
+  /// All operators that reduce or share out work, on sizes that make several pieces; twice on one device, once on
+  /// another.
   @Test(arguments: Configuration.all)
   func sameBytesEveryTime(_ configuration: Configuration) throws {
     func results() throws -> [[Float]] {
@@ -52,7 +53,8 @@ import Testing
     let ones = try Tensor(Array(repeating: 1, count: 32), shape: [32])
     for bad in [Float.nan, .infinity] {
       values[37] = bad
-      let x = try Tensor(values, shape: [1, 8, 8, 32]), tokens = x.reshaped([1, 64, 32])
+      let x = try Tensor(values, shape: [1, 8, 8, 32])
+      let tokens = x.reshaped([1, 64, 32])
       let cleanTokens = clean.reshaped([1, 64, 32])
       func attention(_ queries: Tensor, _ keys: Tensor, _ values: Tensor) throws -> Tensor {
         try device.attention(
@@ -77,7 +79,8 @@ import Testing
     }
     // A key that is not a number spoils every query; one that is infinite may rightly get no share.
     values[37] = .nan
-    let tokens = try Tensor(values, shape: [1, 64, 32]), cleanTokens = clean.reshaped([1, 64, 32])
+    let tokens = try Tensor(values, shape: [1, 64, 32])
+    let cleanTokens = clean.reshaped([1, 64, 32])
     let operands = AttentionOperands(queries: cleanTokens, keys: tokens, keyFrames: [[0]])
     let attended = try device.attention(operands, values: cleanTokens, heads: 2, scale: 0.25).floats
     #expect(attended.indices.allSatisfy { $0 % 32 >= 16 || attended[$0].isNaN })
@@ -85,14 +88,17 @@ import Testing
 
   @Test func cancellationStopsOperators() throws {
     let device = try Device(threads: 2)
-    let x = try Tensor(zeros: [4, 4]), cancellation = Cancellation()
+    let x = try Tensor(zeros: [4, 4])
+    let cancellation = Cancellation()
     try device.perform(cancellation: cancellation) {
       _ = try device.add(x, x)
       try device.perform { try device.checkCancellation() }
       cancellation.request()
       #expect(throws: CancellationRequested.self) { try device.add(x, x) }
       // A nested call is under the outer cancellation too.
-      #expect(throws: CancellationRequested.self) { try device.perform(cancellation: Cancellation()) { try device.add(x, x) } }
+      #expect(throws: CancellationRequested.self) {
+        try device.perform(cancellation: Cancellation()) { try device.add(x, x) }
+      }
       #expect(throws: CancellationRequested.self) { try device.checkCancellation() }
     }
     _ = try device.add(x, x)
@@ -111,11 +117,13 @@ import Testing
       try device.perform(cancellation: cancellation) {
         var thread = pthread_t()
         let context = Unmanaged.passRetained(cancellation).toOpaque()
-        pthread_create(&thread, nil, { context in
-          usleep(5000)
-          if let context { Unmanaged<Cancellation>.fromOpaque(context).takeRetainedValue().request() }
-          return nil
-        }, context)
+        pthread_create(
+          &thread, nil,
+          { context in
+            usleep(5000)
+            if let context { Unmanaged<Cancellation>.fromOpaque(context).takeRetainedValue().request() }
+            return nil
+          }, context)
         defer { pthread_join(thread, nil) }
         while true { _ = try device.attention(operands, values: tokens, heads: 1, scale: 1) }
       }

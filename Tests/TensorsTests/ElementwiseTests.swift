@@ -13,7 +13,8 @@ import Testing
     var x: [Float] = stride(from: lowest, through: 90, by: 0.0037).map { $0 }
     x += stride(from: -1e-3, through: 1e-3, by: 1.7e-6).map { $0 }
     let y = try device.activate(try Tensor(x, shape: [x.count]), activation).floats
-    var largest = 0.0, at: Float = 0
+    var largest = 0.0
+    var at: Float = 0
     for (x, y) in zip(x, y) where x != 0 {
       let expected = plain(activation, Double(x))
       // The tail of the error function takes the rounding of its argument's square with it.
@@ -29,12 +30,15 @@ import Testing
     let device = try configuration.device()
     var numbers = Numbers(12)
     for shape in [[1, 2], [3, 5, 6], [2, 7, 5, 34], [40, 1300]] {
-      let count = shape.reduce(1, *), last = shape.last ?? 1
-      let a = try numbers.tensor(shape, scale: 4), b = try numbers.tensor(shape, scale: 4)
+      let count = shape.reduce(1, *)
+      let last = shape.last ?? 1
+      let a = try numbers.tensor(shape, scale: 4)
+      let b = try numbers.tensor(shape, scale: 4)
       let (x, y) = (a.doubles, b.doubles)
       expectClose(try device.add(a, b), (0..<count).map { x[$0] + y[$0] }, shape: shape, "sum")
       expectClose(
-        try device.combine(0.75, a, -1.5, b), (0..<count).map { 0.75 * x[$0] - 1.5 * y[$0] }, shape: shape, "combination")
+        try device.combine(0.75, a, -1.5, b), (0..<count).map { 0.75 * x[$0] - 1.5 * y[$0] }, shape: shape,
+        "combination")
       for activation in [Activation.silu, .gelu, .quickGELU] {
         expectClose(try device.activate(a, activation), x.map { plain(activation, $0) }, shape: shape, "\(activation)")
       }
@@ -60,7 +64,8 @@ import Testing
 
   @Test func wrongShapesAreErrors() throws {
     let device = try Device(threads: 1)
-    let x = try Tensor(zeros: [4, 3]), y = try Tensor(zeros: [3, 4])
+    let x = try Tensor(zeros: [4, 3])
+    let y = try Tensor(zeros: [3, 4])
     #expect(throws: TensorError.self) { try device.add(x, y) }
     #expect(throws: TensorError.self) { try device.combine(1, x, 1, y) }
     #expect(throws: TensorError.self) { try device.geglu(x) }

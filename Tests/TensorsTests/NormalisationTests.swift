@@ -7,7 +7,8 @@ import Testing
   private static func plainGroupNorm(
     _ x: Tensor, groups: Int, frames: Int, weight: Tensor, bias: Tensor, epsilon: Double, silu: Bool
   ) -> [Double] {
-    let channels = weight.count, rows = x.count / channels / x.shape[0] * frames
+    let channels = weight.count
+    let rows = x.count / channels / x.shape[0] * frames
     let width = channels / groups
     let (weight, bias) = (weight.doubles, bias.doubles)
     var result = x.doubles
@@ -39,8 +40,10 @@ import Testing
     ]
     for (shape, groups, frames) in cases {
       let channels = shape.last ?? 1
-      let weight = try numbers.tensor([channels]), bias = try numbers.tensor([channels])
-      let x = try device.add(try numbers.tensor(shape), try Tensor(Array(repeating: 3, count: shape.reduce(1, *)), shape: shape))
+      let weight = try numbers.tensor([channels])
+      let bias = try numbers.tensor([channels])
+      let x = try device.add(
+        try numbers.tensor(shape), try Tensor(Array(repeating: 3, count: shape.reduce(1, *)), shape: shape))
       for activation in [Activation.none, .silu] {
         let expected = Self.plainGroupNorm(
           x, groups: groups, frames: frames, weight: weight, bias: bias, epsilon: 1e-5, silu: activation == .silu)
@@ -58,7 +61,8 @@ import Testing
     var numbers = Numbers(10)
     let shape = [1, 100, 100, 32]
     let x = try Tensor((0..<320_000).map { _ in 100 + Float.random(in: -1...1, using: &numbers) }, shape: shape)
-    let ones = try Tensor(Array(repeating: 1, count: 32), shape: [32]), zeros = try Tensor(zeros: [32])
+    let ones = try Tensor(Array(repeating: 1, count: 32), shape: [32])
+    let zeros = try Tensor(zeros: [32])
     let expected = Self.plainGroupNorm(x, groups: 4, frames: 1, weight: ones, bias: zeros, epsilon: 1e-6, silu: false)
     expectClose(
       try device.groupNorm(x, groups: 4, weight: ones, bias: zeros, epsilon: 1e-6), expected, shape: shape,
@@ -71,7 +75,9 @@ import Testing
     var numbers = Numbers(11)
     for shape in [[1, 1], [3, 5], [2, 7, 33], [5, 320], [70, 1280]] {
       let channels = shape.last ?? 1
-      let weight = try numbers.tensor([channels]), bias = try numbers.tensor([channels]), x = try numbers.tensor(shape)
+      let weight = try numbers.tensor([channels])
+      let bias = try numbers.tensor([channels])
+      let x = try numbers.tensor(shape)
       // Of one row, layer norm is a group norm of one group.
       let expected = Self.plainGroupNorm(
         x.reshaped([x.count / channels, channels]), groups: 1, frames: 1, weight: weight, bias: bias, epsilon: 1e-5,
@@ -83,7 +89,8 @@ import Testing
 
   @Test func wrongShapesAreErrors() throws {
     let device = try Device(threads: 1)
-    let x = try Tensor(zeros: [3, 2, 8]), c = try Tensor(zeros: [8])
+    let x = try Tensor(zeros: [3, 2, 8])
+    let c = try Tensor(zeros: [8])
     func groupNorm(_ x: Tensor, _ groups: Int, frames: Int = 1, weight: Tensor) throws {
       _ = try device.groupNorm(
         x, groups: groups, framesPerStatistic: frames, weight: weight, bias: weight, epsilon: 1e-5)

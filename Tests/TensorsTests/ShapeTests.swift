@@ -12,7 +12,8 @@ import Testing
   func channelsAreJoined(_ configuration: Configuration) throws {
     let device = try configuration.device()
     for (leading, left, right) in [([1], 1, 1), ([2, 3], 4, 5), ([3, 30, 20], 33, 17), ([2], 3, 0)] {
-      let a = try Self.counted(leading + [left]), b = try Self.counted(leading + [right], from: 1 << 20)
+      let a = try Self.counted(leading + [left])
+      let b = try Self.counted(leading + [right], from: 1 << 20)
       let (x, y) = (a.floats, b.floats)
       var expected: [Float] = []
       for row in 0..<leading.reduce(1, *) {
@@ -31,7 +32,9 @@ import Testing
   @Test(arguments: Configuration.all)
   func partsAreJoined(_ configuration: Configuration) throws {
     let device = try configuration.device()
-    let a = try Self.counted([1, 200, 300]), b = try Self.counted([3, 200, 300]), none = try Tensor(zeros: [0, 200, 300])
+    let a = try Self.counted([1, 200, 300])
+    let b = try Self.counted([3, 200, 300])
+    let none = try Tensor(zeros: [0, 200, 300])
     let joined = try device.concatenate([a, none, b, a])
     #expect(joined.shape == [5, 200, 300])
     #expect(joined.floats == a.floats + b.floats + a.floats)
@@ -46,8 +49,10 @@ import Testing
       let x = try Self.counted(shape)
       let numbers = x.floats
       let expected = (0..<x.count).map { index in
-        let d = index % shape[3], b = index / shape[3] % shape[1]
-        let c = index / shape[3] / shape[1] % shape[2], a = index / shape[3] / shape[1] / shape[2]
+        let d = index % shape[3]
+        let b = index / shape[3] % shape[1]
+        let c = index / shape[3] / shape[1] % shape[2]
+        let a = index / shape[3] / shape[1] / shape[2]
         return numbers[((a * shape[1] + b) * shape[2] + c) * shape[3] + d]
       }
       let swapped = try device.swapMiddleAxes(x)
@@ -61,13 +66,16 @@ import Testing
   func nearestNeighbours(_ configuration: Configuration) throws {
     let device = try configuration.device()
     for (shape, rows, columns) in [
-      ([1, 1, 1, 1], 2, 3), ([2, 4, 4, 5], 8, 8), ([1, 3, 5, 2], 7, 9), ([1, 6, 6, 3], 4, 5), ([1, 16, 16, 70], 32, 31),
+      ([1, 1, 1, 1], 2, 3), ([2, 4, 4, 5], 8, 8), ([1, 3, 5, 2], 7, 9), ([1, 6, 6, 3], 4, 5),
+      ([1, 16, 16, 70], 32, 31),
     ] {
       let x = try Self.counted(shape)
       let numbers = x.floats
       let expected = (0..<shape[0] * rows * columns * shape[3]).map { index in
-        let channel = index % shape[3], column = index / shape[3] % columns
-        let row = index / shape[3] / columns % rows, image = index / shape[3] / columns / rows
+        let channel = index % shape[3]
+        let column = index / shape[3] % columns
+        let row = index / shape[3] / columns % rows
+        let image = index / shape[3] / columns / rows
         let (y, z) = (row * shape[1] / rows, column * shape[2] / columns)
         return numbers[((image * shape[1] + y) * shape[2] + z) * shape[3] + channel]
       }
@@ -75,8 +83,12 @@ import Testing
       #expect(resized.shape == [shape[0], rows, columns, shape[3]])
       #expect(resized.floats == expected)
     }
-    #expect(throws: TensorError.self) { try device.upsampleNearest(try Tensor(zeros: [1, 2, 2, 1]), rows: 0, columns: 1) }
-    #expect(throws: TensorError.self) { try device.upsampleNearest(try Tensor(zeros: [1, 0, 2, 1]), rows: 1, columns: 1) }
+    #expect(throws: TensorError.self) {
+      try device.upsampleNearest(try Tensor(zeros: [1, 2, 2, 1]), rows: 0, columns: 1)
+    }
+    #expect(throws: TensorError.self) {
+      try device.upsampleNearest(try Tensor(zeros: [1, 0, 2, 1]), rows: 1, columns: 1)
+    }
   }
 
   @Test func rowsAreGathered() throws {

@@ -1,15 +1,16 @@
 #pragma once
-// The inner loops of the operators, over contiguous float rows. Each runs on the calling thread alone; Swift shares the rows
-// out (`kernel_parallel`). Compiled for several vector widths and chosen when the library is loaded. Inputs and outputs of
-// one call do not overlap unless stated. Not-a-number and infinity go in and come out as IEEE arithmetic has them.
+// The inner loops of the operators, over contiguous float rows. Each runs on the calling thread alone; Swift shares
+// the rows out (`kernel_parallel`). Compiled for several vector widths and chosen when the library is loaded. Inputs
+// and outputs of one call do not overlap unless stated. Not-a-number and infinity go in and come out as IEEE
+// arithmetic has them.
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-// Threads.c ------------------------------------------------------------------------------------------------------------
+// Threads.c ---------------------------------------------------------------------------------------------------------
 
-/// Calls body(context, item, worker) for every item in 0 ..< items on at most `threads` threads of libgomp's pool, the one
-/// that oneDNN uses. Items are handed out as workers come free; 0 <= worker < threads.
+/// Calls body(context, item, worker) for every item in 0 ..< items on at most `threads` threads of libgomp's pool,
+/// the one that oneDNN uses. Items are handed out as workers come free; 0 <= worker < threads.
 void kernel_parallel(ptrdiff_t items, int threads, void (*body)(void *, ptrdiff_t, int), void *context);
 /// The CPUs that this process may run on, at least 1.
 int kernel_available_cpus(void);
@@ -17,12 +18,12 @@ int kernel_available_cpus(void);
 int kernel_thread_count(void);
 void kernel_set_thread_count(int threads);
 
-// Conversion.c: the source needs no alignment ----------------------------------------------------------------------------
+// Conversion.c: the source needs no alignment -----------------------------------------------------------------------
 
 void kernel_convert_float16(const void *source, float *target, size_t count);
 void kernel_convert_bfloat16(const void *source, float *target, size_t count);
 
-// Activations.c: in place is allowed -------------------------------------------------------------------------------------
+// Activations.c: in place is allowed --------------------------------------------------------------------------------
 
 /// x * sigmoid(scale * x): SiLU with scale 1, CLIP's "quick GELU" with 1.702.
 void kernel_swish(const float *x, float scale, float *y, size_t count);
@@ -31,7 +32,7 @@ void kernel_gelu(const float *x, float *y, size_t count);
 /// rows of (value, gate), `channels` each -> value * gelu(gate).
 void kernel_geglu(const float *x, float *y, size_t rows, size_t channels);
 
-// Elementwise.c ----------------------------------------------------------------------------------------------------------
+// Elementwise.c -----------------------------------------------------------------------------------------------------
 
 /// y = a + b; y may be a.
 void kernel_add(const float *a, const float *b, float *y, size_t count);
@@ -42,7 +43,7 @@ void kernel_add_row(const float *x, const float *row, float *y, size_t rows, siz
 /// Mixes two rows: y = share * y + (1 - share) * x
 void kernel_mix(float share, const float *x, float *y, size_t count);
 
-// GroupNorm.c ------------------------------------------------------------------------------------------------------------
+// GroupNorm.c -------------------------------------------------------------------------------------------------------
 
 /// sums[c] = sum over the rows of x[r, c]
 void kernel_channel_sums(const float *x, double *sums, size_t rows, size_t channels);
@@ -53,17 +54,17 @@ void kernel_channel_affine(
     const float *x, const float *means, const float *scales, const float *shifts, bool silu, float *y, size_t rows,
     size_t channels);
 
-// LayerNorm.c ------------------------------------------------------------------------------------------------------------
+// LayerNorm.c -------------------------------------------------------------------------------------------------------
 
 void kernel_layer_norm(
     const float *x, const float *weight, const float *bias, float epsilon, float *y, size_t rows, size_t channels);
 
-// Softmax.c --------------------------------------------------------------------------------------------------------------
+// Softmax.c ---------------------------------------------------------------------------------------------------------
 
 /// In place, each row by itself.
 void kernel_softmax(float *x, size_t rows, size_t columns);
 
-// Attention.c: one pass of softmax over keys that arrive in pieces (Milakov and Gimelshein 2018, arXiv:1805.02867) -----------
+// Attention.c: one pass of softmax over keys that arrive in pieces (Milakov and Gimelshein 2018, arXiv:1805.02867)
 
 /// Rows of queries that are handled together; buffers have room for a multiple of it.
 #define KERNEL_ATTENTION_ROWS 8
@@ -87,15 +88,17 @@ void kernel_attend(const kernel_attention *attention);
 /// A row of queries. Those of KERNEL_ATTENTION_ROWS rows lie interleaved: row r begins at
 /// packed + r / KERNEL_ATTENTION_ROWS * KERNEL_ATTENTION_ROWS * channels + r % KERNEL_ATTENTION_ROWS.
 void kernel_pack_query(const float *query, size_t channels, float *packed);
-/// Keys (columns, channels), `stride` floats apart -> panels of (channels, KERNEL_ATTENTION_COLUMNS), filled up with zeros.
+/// Keys (columns, channels), `stride` floats apart -> panels of (channels, KERNEL_ATTENTION_COLUMNS), filled up with
+/// zeros.
 void kernel_pack_keys(const float *keys, size_t stride, size_t columns, size_t channels, float *packed);
-/// Values (columns, channels), `stride` floats apart -> (columns rounded up to a panel, channel_stride), filled up with zeros.
+/// Values (columns, channels), `stride` floats apart -> (columns rounded up to a panel, channel_stride), filled up
+/// with zeros.
 void kernel_pack_values(
     const float *values, size_t stride, size_t columns, size_t channels, size_t channel_stride, float *packed);
 /// y = x * factor
 void kernel_scale(const float *x, float factor, float *y, size_t count);
 
-// Im2col.c ---------------------------------------------------------------------------------------------------------------
+// Im2col.c ----------------------------------------------------------------------------------------------------------
 
 typedef struct {
   ptrdiff_t rows, columns, channels;            // of the image
@@ -108,7 +111,7 @@ typedef struct {
 /// kernel_rows * kernel_columns * channels each; zeros outside the image.
 void kernel_im2col(const float *images, const kernel_window *window, ptrdiff_t first, ptrdiff_t count, float *matrix);
 
-// Layout.c ---------------------------------------------------------------------------------------------------------------
+// Layout.c ----------------------------------------------------------------------------------------------------------
 
 /// (outer, inner, length) of a (inner, outer, length) source: y[i, j] = x[j, i] for i in first ..< first + count.
 void kernel_swap(
