@@ -1,3 +1,5 @@
+import CLibAV
+
 /// How an input is read and which part of it.
 public struct InputOptions: Sendable {
   /// Name of libav's demuxer; nil: recognised by its content.
@@ -45,6 +47,16 @@ public struct InputOptions: Sendable {
   }
 
   func validate() throws {
+    if format == "rawvideo" {
+      let given = Set(libavOptions.map(\.0))
+      if !given.isSuperset(of: ["video_size", "pixel_format"]) {
+        throw MediaError(
+          .usage, "raw frames do not say what they are: give --video-size WxH and --pixel-format, like rgb24")
+      }
+    }
+    if let pixelFormat, av_get_pix_fmt(pixelFormat) == AV_PIX_FMT_NONE {
+      throw MediaError(.usage, "--pixel-format \(pixelFormat): libav has no such format")
+    }
     if let start, !(start >= 0 && start < 1e9) {
       throw MediaError(.usage, "--start \(start): give seconds from 0 on")
     }

@@ -40,6 +40,8 @@ enum LibAVLog {
   }
 }
 
+// The name is C's.
+// swift-format-ignore: AlwaysUseLowerCamelCase
 @_cdecl("fatezero_media_log_line") @implementation
 public func fatezero_media_log_line(_ level: CInt, _ line: UnsafePointer<CChar>?) {
   if let line { LibAVLog.add(level: level, String(cString: line)) }

@@ -33,9 +33,12 @@ extension MediaError {
   /// An error code of libav with what libav logged about it on this thread.
   /// - Parameter kind: what the code means here; a broken pipe, a full disk and a cancellation keep their own kind.
   init(code: Int32, _ what: String, as kind: Kind) {
-    let lines = LibAVLog.takeErrors()
+    let logged = LibAVLog.takeErrors()
+    let known = MediaError.kind(ofCode: code)
+    // What the system says needs no explanation; what was logged may be about something earlier.
+    let lines = known == nil || known == .usage ? logged : []
     self.init(
-      MediaError.kind(ofCode: code) ?? kind,
+      known ?? kind,
       "\(what): \(MediaError.reason(ofCode: code))" + (lines.isEmpty ? "" : " (\(lines.joined(separator: "; ")))"))
   }
 
