@@ -51,7 +51,7 @@ struct PlanReport {
     let layers = plan.sites.filter { $0.kind == .selfAttention }.count
     let coupled = plan.coupledSites.count
     let list = FrameReference.text(of: plan.coupling)
-    return "\(list), \(coupled) of \(layers) self-attention layers"
+    return "\(list), \(coupled) of \(layers) self-attention layers coupled"
       + (plan.couplingMinWidth > 0 ? " (those of \(plan.couplingMinWidth) channels and more)" : "")
   }
 
