@@ -17,7 +17,7 @@ extension EndToEndTests {
         "$FATEZERO" plan in.nut out.mkv --model "$MODEL" --edit "a [cat -> tiger] on the grass"
         """)
       let text = String(decoding: plan.output, as: UTF8.self)
-      for word in ["cat", "tiger", "grass", "window", "coupled", "memory"] {
+      for word in ["cat", "tiger", "grass", "window", "coupling", "memory"] {
         #expect(text.lowercased().contains(word), "\(word) in \(text)")
       }
       #expect(!bench.exists("out.mkv"))

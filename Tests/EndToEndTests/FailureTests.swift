@@ -123,7 +123,7 @@ extension EndToEndTests {
       try bench.succeed("frames 12 4 > in.nut")
       let job = try bench.start(
         """
-        exec "$FATEZERO" edit in.nut out.mkv --model "$MODEL" --size 64x64 --steps 1000 \
+        exec "$FATEZERO" edit in.nut out.mkv --model "$MODEL" --size 64x64 --steps 999 \
           --edit "a [cat -> tiger] on the grass" --progress progress.txt
         """)
       // Once there is progress, the work has begun.

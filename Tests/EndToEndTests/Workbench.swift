@@ -27,7 +27,7 @@ final class Workbench {
     }
     # frames RATE COUNT [SIZE]: moving pictures as lossless NUT.
     frames() {
-      ffmpeg -v error -f lavfi -i "testsrc2=size=${3:-96x64}:rate=$1" -frames:v "$2" \
+      ffmpeg -v error -f lavfi -i "testsrc=size=${3:-96x64}:rate=$1" -frames:v "$2" \
         -c:v rawvideo -pix_fmt rgb24 -f nut -
     }
 
