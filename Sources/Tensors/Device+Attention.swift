@@ -28,7 +28,9 @@ extension Device {
     return try run {
       let columns = list * extents.keyTokens
       let maps = try makeResult([extents.frames, heads, extents.queryTokens, columns])
-      try parallel(tiles: extents.tiles(of: extents.allRows)) { tile, _ in
+      try parallel(
+        tiles: extents.tiles(of: extents.allRows), columns: columns, channels: extents.channels
+      ) { tile, _ in
         let first = (tile.frame * heads + tile.head) * extents.queryTokens + tile.first
         let output = maps.mutableFloatPointer + first * columns
         for (position, keyFrame) in operands.keyFrames[tile.frame].enumerated() {
@@ -63,7 +65,9 @@ extension Device {
         channels: values.shape[2] / heads)
       let columns = maps.shape[3]
       let result = try makeResult([extents.frames, extents.queryTokens, extents.width])
-      try parallel(tiles: extents.tiles(of: extents.allRows)) { tile, _ in
+      try parallel(
+        tiles: extents.tiles(of: extents.allRows), columns: columns, channels: extents.channels
+      ) { tile, _ in
         let first = (tile.frame * heads + tile.head) * extents.queryTokens + tile.first
         for (position, valueFrame) in valueFrames[tile.frame].enumerated() {
           try matrices.multiply(
@@ -122,7 +126,7 @@ extension Device {
       let (tokens, channels) = (values.shape[1], values.shape[2])
       let tileRows = AttentionExtents.tileRows
       let tiles = (tokens + tileRows - 1) / tileRows
-      try parallel(values.shape[0] * tiles) { item, _ in
+      try parallel(values.shape[0] * tiles, operations: 2 * tokens * values.count) { item, _ in
         let start = item / tiles * tokens * channels
         let first = item % tiles * tileRows
         try matrices.multiply(
@@ -261,8 +265,12 @@ extension AttentionExtents {
 }
 
 extension Device {
-  private func parallel(tiles: [AttentionTile], _ body: (AttentionTile, _ worker: Int) throws -> Void) throws {
-    try parallel(tiles.count) { item, worker in try body(tiles[item], worker) }
+  /// - Parameter columns: Keys that a query meets.
+  private func parallel(
+    tiles: [AttentionTile], columns: Int, channels: Int, _ body: (AttentionTile, _ worker: Int) throws -> Void
+  ) throws {
+    let operations = 4 * tiles.reduce(0) { $0 + $1.count } * columns * channels
+    try parallel(tiles.count, operations: operations) { item, worker in try body(tiles[item], worker) }
   }
 
   /// Attention of the listed rows (under `causal`: all rows) of each frame. Without `shares` they are stored; with
@@ -273,7 +281,11 @@ extension Device {
   ) throws {
     let layout = AttentionWorkspace(extents)
     let workspace = try makeResult([threads, layout.count])
-    try parallel(tiles: extents.tiles(of: rows, tileRows: AttentionWorkspace.tileRows)) { tile, worker in
+    let columns = extents.keyTokens * (operands.keyFrames.map(\.count).max() ?? 1)
+    try parallel(
+      tiles: extents.tiles(of: rows, tileRows: AttentionWorkspace.tileRows), columns: columns,
+      channels: extents.channels
+    ) { tile, worker in
       let base = workspace.mutableFloatPointer + worker * layout.count
       let tokens = rows[tile.frame][tile.first..<tile.first + tile.count]
       for (row, token) in tokens.enumerated() {

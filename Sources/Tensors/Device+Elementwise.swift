@@ -86,7 +86,7 @@ extension Device {
       let positions = x.count / channels / rows.shape[0]
       let piece = max(Device.grain / channels, 1)
       let pieces = (positions + piece - 1) / piece
-      try parallel(rows.shape[0] * pieces) { item, _ in
+      try parallel(rows.shape[0] * pieces, operations: 8 * x.count) { item, _ in
         let group = item / pieces
         let first = item % pieces * piece
         let start = (group * positions + first) * channels

@@ -33,7 +33,7 @@ extension Device {
       let (input, output) = (x.floatPointer, y.mutableFloatPointer)
       let piece = max(Device.grain / channels, 1)
       let pieces = (rows + piece - 1) / piece
-      try parallel(sets * pieces) { item, _ in
+      try parallel(sets * pieces, operations: 8 * x.count) { item, _ in
         let set = item / pieces
         let first = item % pieces * piece
         let start = (set * rows + first) * channels
@@ -60,7 +60,7 @@ extension Device {
     func total(_ sum: (_ set: Int, _ rows: UnsafePointer<Float>, _ sums: UnsafeMutablePointer<Double>, Int) -> Void)
       throws -> [Double]
     {
-      try parallel(sets * pieces) { item, _ in
+      try parallel(sets * pieces, operations: 8 * x.count) { item, _ in
         let set = item / pieces
         let first = item % pieces * piece
         sum(set, input + (set * rows + first) * channels, sums + item * channels, min(piece, rows - first))

@@ -70,7 +70,7 @@ extension Device {
       let (input, output) = (x.floatPointer, y.mutableFloatPointer)
       let piece = max(Device.grain / (inner * length), 1)
       let pieces = (outer + piece - 1) / piece
-      try parallel(x.shape[0] * pieces) { item, _ in
+      try parallel(x.shape[0] * pieces, operations: 8 * x.count) { item, _ in
         let start = item / pieces * inner * outer * length
         let first = item % pieces * piece
         kernel_swap(input + start, output + start, outer, inner, length, first, min(piece, outer - first))

@@ -84,7 +84,9 @@ extension Device {
   /// Calls `body(item, worker)` for each of 0 ..< items on this device's threads; 0 <= worker < threads. Which worker
   /// gets which item is not fixed, so an item must not depend on it. The first error ends the loop, as does a
   /// cancellation.
-  func parallel(_ items: Int, _ body: (_ item: Int, _ worker: Int) throws -> Void) throws {
+  /// - Parameter operations: Arithmetic of all items together; little of it stays on the calling thread.
+  func parallel(_ items: Int, operations: Int = .max, _ body: (_ item: Int, _ worker: Int) throws -> Void) throws {
+    let threads = operations < Device.smallWork ? 1 : threads
     try withoutActuallyEscaping(body) { body in
       let loop = ParallelLoop(body: body, cancellations: cancellations)
       kernel_parallel(
@@ -104,6 +106,10 @@ extension Device {
       body(item * grain..<min((item + 1) * grain, count))
     }
   }
+
+  /// Arithmetic under which waking the other threads, and waiting for them where the cores are shared with other
+  /// programs, costs more than they save.
+  static let smallWork = 2_000_000
 
   /// Floats that one item of an elementwise loop handles: some cache lines more than the cost of handing it out.
   static let grain = 16384

@@ -76,6 +76,7 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
     var postOperations: [OneDNNPrimitive.PostOperation] = []
     if key.activation != .none { postOperations.append(.activation(key.activation)) }
     if key.adds { postOperations.append(.add(result)) }
-    return try OneDNNPrimitive(&operation, postOperations, engine: engine)
+    return try OneDNNPrimitive(
+      &operation, postOperations, work: 2 * key.rows * inputs * outputs, engine: engine)
   }
 }

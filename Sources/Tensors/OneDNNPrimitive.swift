@@ -1,4 +1,5 @@
 import CDNNL
+import CKernels
 
 /// A compiled operation for one shape.
 final class OneDNNPrimitive {
@@ -18,6 +19,8 @@ final class OneDNNPrimitive {
   private let engine: OneDNNEngine
   private let primitive: dnnl_primitive_t
   private let scratchpad: dnnl_memory_desc_t
+  /// Little work runs on the calling thread alone. The library fixes the number of threads when it compiles.
+  private let isSmall: Bool
   /// Made at the first run, then only moved.
   private var memories: [CInt: dnnl_memory_t] = [:]
 
@@ -25,8 +28,16 @@ final class OneDNNPrimitive {
     DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE * CInt(position + 1) | DNNL_ARG_SRC_1
   }
 
-  /// - Parameter operation: points to the operation's own descriptor, such as `dnnl_matmul_desc_t`.
-  convenience init(_ operation: UnsafeRawPointer, _ postOperations: [PostOperation], engine: OneDNNEngine) throws {
+  /// - Parameters:
+  ///   - operation: points to the operation's own descriptor, such as `dnnl_matmul_desc_t`.
+  ///   - work: Floating-point operations of one run.
+  convenience init(
+    _ operation: UnsafeRawPointer, _ postOperations: [PostOperation], work: Int, engine: OneDNNEngine
+  ) throws {
+    let isSmall = work < Device.smallWork
+    let threads = kernel_thread_count()
+    if isSmall { kernel_set_thread_count(1) }
+    defer { kernel_set_thread_count(threads) }
     let action = "prepare an operation"
     var attributes: dnnl_primitive_attr_t?
     try check(dnnl_primitive_attr_create(&attributes), action)
@@ -51,10 +62,11 @@ final class OneDNNPrimitive {
     var descriptor: dnnl_primitive_desc_t?
     try check(dnnl_primitive_desc_create(&descriptor, operation, attributes, engine.engine, nil), action)
     defer { dnnl_primitive_desc_destroy(descriptor) }
-    try self.init(descriptor, engine: engine)
+    try self.init(descriptor, isSmall: isSmall, engine: engine)
   }
 
-  init(_ descriptor: dnnl_primitive_desc_t?, engine: OneDNNEngine) throws {
+  init(_ descriptor: dnnl_primitive_desc_t?, isSmall: Bool = false, engine: OneDNNEngine) throws {
+    self.isSmall = isSmall
     var primitive: dnnl_primitive_t?
     try check(dnnl_primitive_create(&primitive, descriptor), "compile an operation")
     guard let primitive else { throw TensorError("oneDNN could not compile an operation") }
@@ -73,6 +85,9 @@ final class OneDNNPrimitive {
     let workspace = try TensorStorage(byteCount: scratchpad.byteCount, pool: pool)
     let all = arguments + [(DNNL_ARG_SCRATCHPAD, scratchpad, workspace.base)]
     let list = try all.map { dnnl_exec_arg_t(arg: $0.index, memory: try memory($0)) }
+    let threads = kernel_thread_count()
+    if isSmall { kernel_set_thread_count(1) }
+    defer { kernel_set_thread_count(threads) }
     try check(dnnl_primitive_execute(primitive, engine.stream, CInt(list.count), list), "run an operation")
     try check(dnnl_stream_wait(engine.stream), "run an operation")
     withExtendedLifetime(workspace) {}
