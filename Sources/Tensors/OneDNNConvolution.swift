@@ -40,11 +40,9 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
       func make(_ weights: dnnl_memory_desc_t) throws -> OneDNNPrimitive {
         try OneDNNConvolution.primitive(key, geometry, hasBias: bias != nil, weights: weights, engine: engine)
       }
-      do {
-        return try make(weights.preferred)
-      } catch {
-        return try make(try dnnl_memory_desc_t(geometry.weightShape, dnnl_format_tag_any))
-      }
+      // Some sizes want another layout: the library then refuses this one, or falls back to its plain loops.
+      if let found = try? make(weights.preferred), !found.isReference { return found }
+      return try make(try dnnl_memory_desc_t(geometry.weightShape, dnnl_format_tag_any))
     }
     let packed = try weights.find(primitive.weights, engine: engine)
     var arguments: [OneDNNPrimitive.Argument] = [

@@ -38,11 +38,9 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
         try OneDNNLinear.primitive(
           key, inputs: inputs, outputs: outputs, hasBias: bias != nil, weights: weights, engine: engine)
       }
-      do {
-        return try make(weights.preferred)
-      } catch {
-        return try make(try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any))
-      }
+      // Some shapes want another layout: the library then refuses this one, or falls back to its plain loops.
+      if let found = try? make(weights.preferred), !found.isReference { return found }
+      return try make(try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any))
     }
     let packed = try weights.find(primitive.weights, engine: engine)
     let result = try dnnl_memory_desc_t([rows, outputs], dnnl_ab)

@@ -16,6 +16,8 @@ final class OneDNNPrimitive {
 
   /// The layout that the operation wants its weights in.
   let weights: dnnl_memory_desc_t
+  /// Whether the library has only its plain loops for this operation, a hundred times slower than its others.
+  let isReference: Bool
   private let engine: OneDNNEngine
   private let primitive: dnnl_primitive_t
   private let scratchpad: dnnl_memory_desc_t
@@ -71,6 +73,9 @@ final class OneDNNPrimitive {
     try check(dnnl_primitive_create(&primitive, descriptor), "compile an operation")
     guard let primitive else { throw TensorError("oneDNN could not compile an operation") }
     (self.engine, self.primitive) = (engine, primitive)
+    var name: UnsafePointer<CChar>?
+    dnnl_primitive_desc_query(descriptor, dnnl_query_impl_info_str, 0, &name)
+    isReference = name.map { String(cString: $0).hasPrefix("ref") } ?? false
     weights = dnnl_primitive_desc_query_md(descriptor, dnnl_query_weights_md, 0)?.pointee ?? dnnl_memory_desc_t()
     scratchpad = dnnl_primitive_desc_query_md(descriptor, dnnl_query_scratchpad_md, 0)?.pointee ?? dnnl_memory_desc_t()
   }
