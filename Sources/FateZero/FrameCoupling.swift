@@ -54,8 +54,8 @@ public enum FrameReference: Sendable, Hashable {
     list.isEmpty ? "none" : list.map(\.text).joined(separator: "+")
   }
 
-  /// The frames that frame `i` of `count` reads, in order; keys and values are joined in this order and duplicates stay.
-  /// An empty list means the frame itself. Source: the reference's spatial-temporal self-attention.
+  /// The frames that frame `i` of `count` reads, in order; keys and values are joined in this order and duplicates
+  /// stay. An empty list means the frame itself. Source: the reference's spatial-temporal self-attention.
   public static func resolve(_ list: [FrameReference], frame i: Int, count: Int) -> [Int] {
     if list.isEmpty { return [i] }
     return list.map { reference in

@@ -1,8 +1,8 @@
 /// An edit written into its prompt: `a [cat -> tiger] on the grass` gives the source prompt, the target prompt and the
 /// words to blend at once.
 ///
-/// Any number of brackets; either side may be empty (`a [ -> red] cat`, `an [old -> ] car`). A backslash before `[`, `]`,
-/// `\` or `-` takes it as an ordinary character. Runs of blanks become one.
+/// Any number of brackets; either side may be empty (`a [ -> red] cat`, `an [old -> ] car`). A backslash before `[`,
+/// `]`, `\` or `-` takes it as an ordinary character. Runs of blanks become one.
 public struct InlineEdit: Sendable, Equatable {
   public var source: String
   public var target: String

@@ -29,7 +29,8 @@ public struct Knob: Sendable {
 public enum Knobs {
   public static let all: [Knob] = [
     text(
-      "edit", "What the clip shall show (target prompt); brackets give the source prompt too: a [cat -> tiger] on the grass.",
+      "edit",
+      "What the clip shall show (target prompt); brackets give the source prompt too: a [cat -> tiger] on the grass.",
       { $0.edit.isEmpty ? "" : $0.edit.escapingBrackets },
       { settings, text in
         guard let inline = try InlineEdit.parse(text) else {
@@ -43,9 +44,12 @@ public enum Knobs {
     text(
       "source", "What the clip shows now (source prompt). Without one only self-attention is fused, over fewer steps.",
       { $0.source ?? "" }, { $0.source = $1.isEmpty ? nil : $1 }),
-    text("negative", "What the clip shall not show (negative prompt); empty by default.", { $0.negative }, { $0.negative = $1 }),
+    text(
+      "negative", "What the clip shall not show (negative prompt); empty by default.", { $0.negative },
+      { $0.negative = $1 }),
     Knob(
-      name: "model", blurb: "Folder of a Stable Diffusion checkpoint in diffusers' layout; by default $FATEZERO_MODEL, else "
+      name: "model",
+      blurb: "Folder of a Stable Diffusion checkpoint in diffusers' layout; by default $FATEZERO_MODEL, else "
         + "the small model that comes with FateZero.",
       kind: .path, range: "a folder", defaultText: "", read: { $0.model ?? "" },
       write: { $0.model = $1.isEmpty ? nil : $1 }),
@@ -62,34 +66,41 @@ public enum Knobs {
         for setting in preset.settings { try settings.set(setting.name, to: setting.text) }
       }),
     Knob(
-      name: "size", blurb: "Size the model works at, in pixels, WIDTHxHEIGHT; auto takes the model's native area at the "
+      name: "size",
+      blurb: "Size the model works at, in pixels, WIDTHxHEIGHT; auto takes the model's native area at the "
         + "clip's aspect. The result has the clip's own size.",
       kind: .list, range: "auto or WIDTHxHEIGHT", defaultText: "auto",
       read: { $0.size.map { "\($0.width)x\($0.height)" } ?? "auto" }, write: { $0.size = try size($1) }),
     integer("steps", "Number of denoising steps; default 50.", 1...1000, \.steps),
     number(
-      "guidance-scale", "How strongly the edit follows its prompt (classifier-free guidance); default 7.5, and 1 is no "
+      "guidance-scale",
+      "How strongly the edit follows its prompt (classifier-free guidance); default 7.5, and 1 is no "
         + "guidance.", 0...100, \.guidanceScale),
     choice(
-      "cross-mode", "How words of both prompts are matched: replace by position, refine by the longest common part, auto "
+      "cross-mode",
+      "How words of both prompts are matched: replace by position, refine by the longest common part, auto "
         + "(the default) replaces if both have as many words.", \.crossMode),
     Knob(
-      name: "cross-replace", blurb: "Part of the steps at which words keep the source's cross-attention, as fractions, and "
+      name: "cross-replace",
+      blurb: "Part of the steps at which words keep the source's cross-attention, as fractions, and "
         + "for single words of the edit their own, like 0.8,tiger=0.0:0.4; default 0.8.",
       kind: .list, range: "END or START:END, each 0 to 1, then WORD=END or WORD=START:END, separated by commas",
       defaultText: "0.8", read: { text(of: $0.crossReplace) },
       write: { $0.crossReplace = try crossReplace($1, default: $0.crossReplace.everywhere) }),
     Knob(
-      name: "self-replace", blurb: "Part of the steps at which the source's self-attention holds layout and motion, as "
+      name: "self-replace",
+      blurb: "Part of the steps at which the source's self-attention holds layout and motion, as "
         + "fractions, like 0.8 or 0.2:0.8; default 0.8, without a source prompt 0.5.",
       kind: .list, range: "END or START:END, each 0 to 1; auto is the default", defaultText: "auto",
       read: { $0.selfReplaceText },
       write: { $0.setSelfReplace($1 == "auto" ? nil : try StepRange(parsing: $1, in: "self-replace")) }),
     choice(
-      "blend-attention", "Whether self-attention is kept only outside the edited thing's mask: on, off, or auto (the "
+      "blend-attention",
+      "Whether self-attention is kept only outside the edited thing's mask: on, off, or auto (the "
         + "default), which is on when blend-words are known.", \.blendAttention),
     Knob(
-      name: "blend-words", blurb: "Words whose attention makes the mask, of the source and of the edit, like cat=tiger; "
+      name: "blend-words",
+      blurb: "Words whose attention makes the mask, of the source and of the edit, like cat=tiger; "
         + "by default those in the edit's brackets.",
       kind: .list, range: "SOURCE=EDIT, SOURCE or =EDIT, separated by commas", defaultText: "",
       read: { text(of: $0.blendWords) }, write: { $0.blendWords = try blendWords($1) }),
@@ -97,27 +108,32 @@ public enum Knobs {
       "blend-threshold", "Normalised attention above which a pixel belongs to the edited thing; default 0.3.",
       0...100, \.blendThreshold),
     Knob(
-      name: "blend-latents", blurb: "Whether the background outside the mask is also taken from the clip's own latents; "
+      name: "blend-latents",
+      blurb: "Whether the background outside the mask is also taken from the clip's own latents; "
         + "default false.",
       kind: .flag, range: "true or false", defaultText: "false", read: { "\($0.blendLatents)" },
       write: { $0.blendLatents = try Grammar.flag($1, name: "blend-latents") }),
     Knob(
-      name: "word-weights", blurb: "Factors for the cross-attention of single words of the edit, like watercolor=10; none "
+      name: "word-weights",
+      blurb: "Factors for the cross-attention of single words of the edit, like watercolor=10; none "
         + "by default.",
       kind: .list, range: "WORD=FACTOR, separated by commas, each factor -1000 to 1000", defaultText: "",
       read: { $0.wordWeights.map { "\(Grammar.escaped($0.word))=\($0.weight)" }.joined(separator: ",") },
       write: { $0.wordWeights = try wordWeights($1) }),
     choice(
-      "attention-source", "Where fused attention comes from: the inversion (default), a reconstruction pass, or none "
+      "attention-source",
+      "Where fused attention comes from: the inversion (default), a reconstruction pass, or none "
         + "(inversion and generation only).", \.attentionSource),
     Knob(
-      name: "frame-coupling", blurb: "Frames whose keys and values a frame's self-attention reads, joined by +; auto (the "
+      name: "frame-coupling",
+      blurb: "Frames whose keys and values a frame's self-attention reads, joined by +; auto (the "
         + "default) is self+middle, or previous+first for a model with temporal attention.",
       kind: .list, range: "auto, none, or self, previous, next, first, last, middle, -2, ... joined by +",
       defaultText: "auto", read: { $0.frameCoupling.map(FrameReference.text(of:)) ?? "auto" },
       write: { $0.frameCoupling = $1 == "auto" ? nil : try FrameReference.parse($1) }),
     Knob(
-      name: "coupling-min-width", blurb: "Channels from which on layers are coupled over frames; second is the width of the "
+      name: "coupling-min-width",
+      blurb: "Channels from which on layers are coupled over frames; second is the width of the "
         + "model's second level (640 in Stable Diffusion 1); default 0, every layer.",
       kind: .list, range: "0 to 65536, or second", defaultText: "0", read: { text(of: $0.couplingMinWidth) },
       write: {
@@ -125,17 +141,21 @@ public enum Knobs {
           $1 == "second" ? .secondLevel : .channels(try Grammar.integer($1, in: 0...65536, name: "coupling-min-width"))
       }),
     integer(
-      "fusion-max-tokens", "Largest number of query tokens (pixels of a layer) whose attention is kept and fused; default "
+      "fusion-max-tokens",
+      "Largest number of query tokens (pixels of a layer) whose attention is kept and fused; default "
         + "1024, 32x32.", 0...1_048_576, \.fusionMaxTokens),
     integer(
-      "clip-length", "Frames edited together (one window); default 8, and 0 is the whole clip.", 0...100_000, \.clipLength),
+      "clip-length", "Frames edited together (one window); default 8, and 0 is the whole clip.", 0...100_000,
+      \.clipLength),
     choice("precision", "Arithmetic of the network; f32 (the default).", \.precision),
     integer("threads", "Number of threads; default 0, all CPUs this process may run on.", 0...1024, \.threads),
     choice(
-      "record", "What is kept of the source's attention: queries-keys (the default), maps (larger), or recompute (nothing; "
+      "record",
+      "What is kept of the source's attention: queries-keys (the default), maps (larger), or recompute (nothing; "
         + "slower).", \.record),
     Knob(
-      name: "memory-limit", blurb: "Memory that an edit may plan to use, in bytes or like 8G; default 0, what the machine "
+      name: "memory-limit",
+      blurb: "Memory that an edit may plan to use, in bytes or like 8G; default 0, what the machine "
         + "has.",
       kind: .list, range: "bytes, or a number with K, M or G", defaultText: "0",
       read: { Grammar.byteCountText($0.memoryLimit) },

@@ -13,7 +13,8 @@ public enum ModelDefaults {
     do {
       values = try JSONDecoder().decode([String: Value].self, from: Data(json))
     } catch {
-      throw SettingsError("\(fileName) is not a JSON object of setting names with text, numbers, true or false as values")
+      throw SettingsError(
+        "\(fileName) is not a JSON object of setting names with text, numbers, true or false as values")
     }
     let layer = values.sorted { $0.key < $1.key }.map { (name: $0.key, text: $0.value.text) }
     var trial = Settings()

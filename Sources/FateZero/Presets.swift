@@ -22,7 +22,8 @@ public enum Presets {
       "attribute", "Changes a thing's colour, material or kind within its outline.",
       ["cross-mode": "auto", "cross-replace": "0.5", "self-replace": "0.5", "blend-attention": "off"]),
     preset(
-      "shape", "Exchanges a thing for one of another outline and keeps the background; needs the words to blend around.",
+      "shape",
+      "Exchanges a thing for one of another outline and keeps the background; needs the words to blend around.",
       [
         "cross-mode": "replace", "cross-replace": "0.5", "self-replace": "0.5", "blend-attention": "on",
         "blend-threshold": "0.3",
@@ -36,6 +37,7 @@ public enum Presets {
     // shapes use tuned models and leave the coupling to the model.
     let coupling: KeyValuePairs = name == "shape" ? [:] : ["frame-coupling": "middle", "coupling-min-width": "second"]
     return Preset(
-      name: name, blurb: blurb, settings: (Array(own) + Array(coupling)).map { Preset.Setting(name: $0.key, text: $0.value) })
+      name: name, blurb: blurb,
+      settings: (Array(own) + Array(coupling)).map { Preset.Setting(name: $0.key, text: $0.value) })
   }
 }

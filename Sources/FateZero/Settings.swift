@@ -142,7 +142,8 @@ public struct Settings: Sendable, Equatable {
   /// - Throws: `SettingsError`; the settings are unchanged then.
   public mutating func set(_ name: String, to text: String) throws {
     guard let knob = Knobs.named(name) else {
-      throw SettingsError("there is no setting \"\(name)\"\(Knobs.nearest(to: name).map { "; did you mean \($0)?" } ?? "")")
+      throw SettingsError(
+        "there is no setting \"\(name)\"\(Knobs.nearest(to: name).map { "; did you mean \($0)?" } ?? "")")
     }
     var changed = self
     try knob.write(&changed, text)
@@ -152,14 +153,15 @@ public struct Settings: Sendable, Equatable {
   /// The text that `set(_:to:)` would read back; nil for an unknown name.
   public func text(of name: String) -> String? { Knobs.named(name).map { $0.read(self) } }
 
-  /// Writes the settings of one origin. Their order among each other does not matter except for a repeated name: a preset
-  /// comes first, then the edit, so that words given beside an inline edit replace those of its brackets.
+  /// Writes the settings of one origin. Their order among each other does not matter except for a repeated name: a
+  /// preset comes first, then the edit, so that words given beside an inline edit replace those of its brackets.
   /// - Throws: `SettingsError`, also for a source prompt beside an edit with brackets, which already holds one.
   public mutating func apply(_ layer: Layer) throws {
     for entry in layer where entry.name == "preset" { try set(entry.name, to: entry.text) }
     for entry in layer where entry.name == "edit" {
       if try InlineEdit.parse(entry.text) != nil, layer.contains(where: { $0.name == "source" }) {
-        throw SettingsError("the source prompt is given twice, here and by the brackets of the edit; leave one out", in: "source")
+        throw SettingsError(
+          "the source prompt is given twice, here and by the brackets of the edit; leave one out", in: "source")
       }
       try set(entry.name, to: entry.text)
     }

@@ -1,4 +1,5 @@
-/// The one notation of every setting: command-line option, GStreamer property, frei0r parameter, C field, settings file.
+/// The one notation of every setting: command-line option, GStreamer property, frei0r parameter, C field, settings
+/// file.
 ///
 /// A list is one string with commas; a word and its value are joined by `=`. A backslash takes the next character as it
 /// is, so `driving\,=0.4` speaks of the word `driving,`.
@@ -59,7 +60,8 @@ enum Grammar {
 
   static func integer(_ text: String, in range: ClosedRange<Int>, name: String) throws -> Int {
     guard let value = Int(text) else {
-      throw SettingsError("\"\(text)\" is not a whole number; it is \(range.lowerBound) to \(range.upperBound)", in: name)
+      throw SettingsError(
+        "\"\(text)\" is not a whole number; it is \(range.lowerBound) to \(range.upperBound)", in: name)
     }
     guard range.contains(value) else {
       throw SettingsError("\(text) is out of range; it is \(range.lowerBound) to \(range.upperBound)", in: name)

@@ -29,8 +29,8 @@ public struct StepRange: Sendable, Equatable, CustomStringConvertible {
     self = range
   }
 
-  /// The steps of `count` that lie in the range. Both ends are `int(x * count)`, as in the reference; the caller chooses
-  /// `count` (the number of steps for self-attention, one more for cross-attention).
+  /// The steps of `count` that lie in the range. Both ends are `int(x * count)`, as in the reference; the caller
+  /// chooses `count` (the number of steps for self-attention, one more for cross-attention).
   public func steps(of count: Int) -> Range<Int> {
     func index(_ fraction: Double) -> Int { Int(min(max(fraction * Double(count), 0), Double(count))) }
     let lower = index(start)

@@ -2,8 +2,8 @@
 ///
 /// Source: prompt-to-prompt (Hertz et al. 2022, "word swap" and "adding a new phrase") as FateZero uses it.
 public enum WordAlignment: Sendable, Equatable {
-  /// Target position j reads source position `mapper[j]` where `alphas[j]` is 1, and keeps its own attention where it is
-  /// 0 (a new word; `mapper[j]` is -1). 77 values each.
+  /// Target position j reads source position `mapper[j]` where `alphas[j]` is 1, and keeps its own attention where it
+  /// is 0 (a new word; `mapper[j]` is -1). 77 values each.
   case refine(mapper: [Int], alphas: [Float])
   /// Target attention = source attention x `matrix`, [77, 77], row = source position, row-major.
   case replace(matrix: [Float])
@@ -24,7 +24,8 @@ public enum WordAlignment: Sendable, Equatable {
     for i in source.indices {
       for j in target.indices {
         score[(i + 1) * width + j + 1] = max(
-          score[(i + 1) * width + j], score[i * width + j + 1], score[i * width + j] + (source[i] == target[j] ? 1 : -1))
+          score[(i + 1) * width + j], score[i * width + j + 1], score[i * width + j] + (source[i] == target[j] ? 1 : -1)
+        )
       }
     }
     var mapper = Array(0..<length)

@@ -9,15 +9,16 @@ import Tensors
 struct EditCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "edit",
-    abstract: "Edit a clip: invert it with the source prompt, keep what the attention saw, denoise with the edit's prompt.",
+    abstract:
+      "Edit a clip: invert it with the source prompt, keep what the attention saw, denoise with the edit's prompt.",
     discussion: """
       fatezero edit in.mp4 out.mp4 --edit "a [cat -> tiger] on the grass"
       fatezero edit in.mp4 out.mp4 --preset style --source "a cat" --edit "watercolor of a cat"
       ffmpeg -i in.mp4 -f yuv4mpegpipe - | fatezero edit - - --edit "a [cat -> tiger]" | ffmpeg -i - out.mp4
 
-      The result has the clip's own size, rate, sound and metadata. Standard output carries frames only; messages and \
-      progress go to standard error. Ctrl-C stops within seconds and leaves no file behind; a second one ends at once. Exit \
-      statuses: see fatezero --help.
+      The result has the clip's own size, rate, sound and metadata. Standard output carries frames only; messages \
+      and progress go to standard error. Ctrl-C stops within seconds and leaves no file behind; a second one ends at \
+      once. Exit statuses: see fatezero --help.
       """)
 
   @OptionGroup var options: EditOptions
@@ -65,7 +66,9 @@ struct EditCommand: ParsableCommand {
     for (path, writer) in zip(outputs, writers) { tell("\(path == "-" ? "standard output" : path): \(writer.summary)") }
 
     let cancellation = Interruption.cancellation
-    let model = try device.perform(cancellation: cancellation) { try StableDiffusionModel(job.directory, device: device) }
+    let model = try device.perform(cancellation: cancellation) {
+      try StableDiffusionModel(job.directory, device: device)
+    }
     let trace = options.trace.map { _ in Trace() }
     progress.totalOperations = frameCount.map { plan.operations(frames: $0) }
     progress.windowCount = frameCount.map { plan.windows(frames: $0).count }
@@ -94,14 +97,16 @@ struct EditCommand: ParsableCommand {
     while let frame = try reader.nextFrame() {
       count += 1
       waiting.append(
-        VideoFrame(width: frame.width, height: frame.height, pixels: [], timestamp: frame.timestamp, duration: frame.duration))
+        VideoFrame(
+          width: frame.width, height: frame.height, pixels: [], timestamp: frame.timestamp, duration: frame.duration))
       let picture = try Frame(width: frame.width, height: frame.height, pixels: frame.pixels)
       if let window = try editor.push(picture) { try write(window) }
     }
     if let window = try editor.finish() { try write(window) }
     if let wanted = job.wantedFrames, count < wanted {
       throw CommandFailure(
-        .data, "\(reader.name) has \(Numerals.count(count, "frame")) where the configuration takes \(wanted); set --frames to "
+        .data,
+        "\(reader.name) has \(Numerals.count(count, "frame")) where the configuration takes \(wanted); set --frames to "
           + "take fewer")
     }
     for writer in writers { try writer.finish() }
@@ -114,7 +119,8 @@ struct EditCommand: ParsableCommand {
     let peak = plan.peakBytes(frames: frames ?? plan.clipLength ?? 1)
     guard peak > limit else { return }
     throw CommandFailure(
-      .memory, "the edit needs about \(Numerals.bytes(peak)), the limit is \(Numerals.bytes(limit)); lower clip-length or size, "
+      .memory,
+      "the edit needs about \(Numerals.bytes(peak)), the limit is \(Numerals.bytes(limit)); lower clip-length or size, "
         + "set record to recompute, or raise memory-limit")
   }
 }

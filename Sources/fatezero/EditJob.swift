@@ -69,7 +69,9 @@ struct EditJob {
         paths.insert(try Self.clipPath(clip, configuration: path), at: 0)
       }
       let clip = configuration.clip
-      if let filter = clip.samplingFilter { reading.filter = [filter, reading.filter].compactMap { $0 }.joined(separator: ",") }
+      if let filter = clip.samplingFilter {
+        reading.filter = [filter, reading.filter].compactMap { $0 }.joined(separator: ",")
+      }
       wantedFrames = options.reading.frames == nil && !options.preview ? clip.frameCount : nil
       if reading.frames == nil { reading.frames = clip.frameCount }
       // At a size of the user's own the whole frame is worked on.
@@ -102,14 +104,20 @@ struct EditJob {
     }
     let model = directory.path.split(separator: "/").last.map(String.init) ?? directory.path
     let words = ["edit=\"\(settings.edit)\""] + (settings.source.map { ["source=\"\($0)\""] } ?? [])
-    return [("comment", (["fatezero \(toolVersion)", "model=\(model):\(directory.identity)"] + words + given).joined(separator: " "))]
+    return [
+      (
+        "comment",
+        (["fatezero \(toolVersion)", "model=\(model):\(directory.identity)"] + words + given).joined(separator: " ")
+      )
+    ]
   }
 
   // MARK: - Places
 
   private static func contents(of path: String) throws -> [UInt8] {
     guard let data = FileManager.default.contents(atPath: path) else {
-      throw CommandFailure(.noInput, "\(path): \(access(path, R_OK) == 0 ? "cannot be read" : String(cString: strerror(errno)))")
+      throw CommandFailure(
+        .noInput, "\(path): \(access(path, R_OK) == 0 ? "cannot be read" : String(cString: strerror(errno)))")
     }
     guard data.count <= 1 << 20 else { throw CommandFailure(.data, "\(path) is too large for a configuration") }
     return [UInt8](data)
@@ -126,7 +134,8 @@ struct EditJob {
     let places = places(configuration.modelPath, configuration: path)
     guard let found = places.first(where: { access($0 + "/model_index.json", R_OK) == 0 }) else {
       throw CommandFailure(
-        .noModel, "\(path) names the model \(configuration.modelPath), but there is none at \(places.joined(separator: ", ")); "
+        .noModel,
+        "\(path) names the model \(configuration.modelPath), but there is none at \(places.joined(separator: ", ")); "
           + "give its folder with --model")
     }
     return found

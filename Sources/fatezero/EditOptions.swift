@@ -5,14 +5,15 @@ import FateZero
 struct EditOptions: ParsableArguments {
   @Argument(
     help: ArgumentHelp(
-      "The clip: any file libav reads, a folder of pictures or a pattern like f%05d.png, or - for standard input. May be "
-        + "left out beside --config, which names a folder.", valueName: "input"), completion: .file())
+      "The clip: any file libav reads, a folder of pictures or a pattern like f%05d.png, or - for standard input. "
+        + "May be left out beside --config, which names a folder.", valueName: "input"), completion: .file())
   var input: String?
 
   @Argument(
     help: ArgumentHelp(
-      "Where the result goes: any file libav writes, a folder (with a / at its end) or pattern of pictures, or - for standard "
-        + "output. With several edits {n} and {edit} are replaced by an edit's number and prompt.", valueName: "output"),
+      "Where the result goes: any file libav writes, a folder (with a / at its end) or pattern of pictures, or - "
+        + "for standard output. With several edits {n} and {edit} are replaced by an edit's number and prompt.",
+      valueName: "output"),
     completion: .file())
   var output: String?
 
@@ -26,8 +27,8 @@ struct EditOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "A configuration of the reference repository (YAML); it means the same here as there. Options given beside it win.",
-      valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
+      "A configuration of the reference repository (YAML); it means the same here as there. Options given beside "
+        + "it win.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
   @Flag(help: "Edit one frame in few steps, to see where it is going.")
@@ -39,8 +40,8 @@ struct EditOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Write the numbers of the run as safetensors: tokens, text embeddings, latents, masks, images. One window only; of "
-        + "several edits the last.", valueName: "file"), completion: .file())
+      "Write the numbers of the run as safetensors: tokens, text embeddings, latents, masks, images. One window "
+        + "only; of several edits the last.", valueName: "file"), completion: .file())
   var trace: String?
 
   @Option(

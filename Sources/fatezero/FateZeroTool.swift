@@ -6,7 +6,8 @@ import Glibc
 @main struct FateZeroTool: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fatezero",
-    abstract: "Edits a video by its words: inverts the clip with DDIM, keeps what the attention saw, and denoises with the "
+    abstract:
+      "Edits a video by its words: inverts the clip with DDIM, keeps what the attention saw, and denoises with the "
       + "new words while that attention holds motion, layout and background in place.",
     usage: """
       fatezero edit INPUT OUTPUT --edit "a [cat -> tiger] on the grass"

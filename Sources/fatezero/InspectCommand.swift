@@ -6,7 +6,8 @@ import StableDiffusion
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Print what a checkpoint is: architecture, sizes, precision, parameters, and what is missing or left over.",
+    abstract:
+      "Print what a checkpoint is: architecture, sizes, precision, parameters, and what is missing or left over.",
     discussion: "Ends with status 65 if an edit would refuse the checkpoint.")
 
   @Argument(

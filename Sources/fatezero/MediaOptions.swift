@@ -3,7 +3,10 @@ import MediaIO
 
 /// How the clip is read and which part of it.
 struct InputArguments: ParsableArguments {
-  @Option(help: ArgumentHelp("Format of INPUT, by libav's name, like rawvideo, y4m, nut; recognised where it says what it is.", valueName: "format"))
+  @Option(
+    help: ArgumentHelp(
+      "Format of INPUT, by libav's name, like rawvideo, y4m, nut; recognised where it says what it is.",
+      valueName: "format"))
   var inputFormat: String?
 
   @Option(help: ArgumentHelp("Size of raw frames in pixels.", valueName: "WxH"))
@@ -15,7 +18,9 @@ struct InputArguments: ParsableArguments {
   @Option(help: ArgumentHelp("Frames per second of raw frames or pictures, like 25 or 30000/1001.", valueName: "rate"))
   var framerate: String?
 
-  @Option(help: ArgumentHelp("A libavfilter graph that every frame passes first, like crop=512:512,fps=12.", valueName: "graph"))
+  @Option(
+    help: ArgumentHelp(
+      "A libavfilter graph that every frame passes first, like crop=512:512,fps=12.", valueName: "graph"))
   var inputFilter: String?
 
   @Option(help: ArgumentHelp("Where the part to edit begins, in seconds or [HH:]MM:SS.", valueName: "time"))
@@ -44,16 +49,24 @@ struct InputArguments: ParsableArguments {
 
 /// How the result is written.
 struct OutputArguments: ParsableArguments {
-  @Option(help: ArgumentHelp("Format of OUTPUT, by libav's name; by default from its name, y4m on standard output.", valueName: "format"))
+  @Option(
+    help: ArgumentHelp(
+      "Format of OUTPUT, by libav's name; by default from its name, y4m on standard output.", valueName: "format"))
   var outputFormat: String?
 
-  @Option(help: ArgumentHelp("Pixel format of OUTPUT; by default what suits codec and input, rgb24 for raw frames.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp(
+      "Pixel format of OUTPUT; by default what suits codec and input, rgb24 for raw frames.", valueName: "name"))
   var outputPixelFormat: String?
 
-  @Option(help: ArgumentHelp("A libavfilter graph that every edited frame passes, like pad=ceil(iw/2)*2:ceil(ih/2)*2.", valueName: "graph"))
+  @Option(
+    help: ArgumentHelp(
+      "A libavfilter graph that every edited frame passes, like pad=ceil(iw/2)*2:ceil(ih/2)*2.", valueName: "graph"))
   var outputFilter: String?
 
-  @Option(help: ArgumentHelp("Video encoder, by libav's name; the default depends on the container and is printed.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp(
+      "Video encoder, by libav's name; the default depends on the container and is printed.", valueName: "name"))
   var videoCodec: String?
 
   @Option(help: ArgumentHelp("An option of the encoder, like crf=18. May be repeated.", valueName: "name=value"))

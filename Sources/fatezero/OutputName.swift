@@ -6,7 +6,8 @@ enum OutputName {
   static func names(_ pattern: String, edits: [String]) throws -> [String] {
     if pattern == "-" {
       guard edits.count == 1 else {
-        throw CommandFailure(.usage, "standard output takes one edit, not \(edits.count); name a file, like out-{n}.mp4")
+        throw CommandFailure(
+          .usage, "standard output takes one edit, not \(edits.count); name a file, like out-{n}.mp4")
       }
       return [pattern]
     }

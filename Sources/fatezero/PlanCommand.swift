@@ -8,7 +8,8 @@ import Tensors
 struct PlanCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plan",
-    abstract: "Print what an edit would do: tokens and their alignment, words kept, replaced and blended, coupled layers, "
+    abstract:
+      "Print what an edit would do: tokens and their alignment, words kept, replaced and blended, coupled layers, "
       + "windows, memory and time. Takes the options of edit; without INPUT a clip of the working size is assumed.")
 
   @OptionGroup var options: EditOptions

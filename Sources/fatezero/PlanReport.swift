@@ -14,7 +14,8 @@ struct PlanReport {
     var lines = [
       "model: \(job.directory.path) (\(job.directory.identity))",
       "clip: \(frames.map { Numerals.count($0, "frame") } ?? "unknown number of frames") of \(plan.frameSize), "
-        + "edited at \(plan.workingSize) (latents \(plan.latentColumns)x\(plan.latentRows)), written at \(plan.outputSize)",
+        + "edited at \(plan.workingSize) (latents \(plan.latentColumns)x\(plan.latentRows)), "
+        + "written at \(plan.outputSize)",
       "windows: \(windows)",
       "steps: \(plan.scheduler.steps)",
       "coupling: \(coupling)",
@@ -63,7 +64,9 @@ struct PlanReport {
     let kept = plan.recordBytes(frames: framesAtOnce)
     var text = "about \(Numerals.bytes(peak)), of that kept attention \(Numerals.bytes(kept)) (\(plan.record.rawValue))"
     if let memoryLimit {
-      text += peak > memoryLimit ? ", MORE than the limit of \(Numerals.bytes(memoryLimit))" : "; limit \(Numerals.bytes(memoryLimit))"
+      text +=
+        peak > memoryLimit
+        ? ", MORE than the limit of \(Numerals.bytes(memoryLimit))" : "; limit \(Numerals.bytes(memoryLimit))"
     }
     return text
   }
@@ -93,7 +96,8 @@ struct PlanReport {
       lines.append("weights: " + settings.wordWeights.map { "\($0.word) x\($0.weight)" }.joined(separator: ", "))
     }
     lines.append("blending: \(blending(edit))")
-    lines.append("guidance: \(settings.guidanceScale)" + (settings.negative.isEmpty ? "" : ", away from \"\(settings.negative)\""))
+    lines.append(
+      "guidance: \(settings.guidanceScale)" + (settings.negative.isEmpty ? "" : ", away from \"\(settings.negative)\""))
     return lines
   }
 
@@ -103,7 +107,8 @@ struct PlanReport {
       steps(range.steps(of: count + 1).clamped(to: 0..<count))
     }
     let words = settings.crossReplace.words.filter { !target.positions(of: $0.word).isEmpty }
-    return ([text(settings.crossReplace.everywhere)] + words.map { "\($0.word) \(text($0.steps))" }).joined(separator: "; ")
+    return ([text(settings.crossReplace.everywhere)] + words.map { "\($0.word) \(text($0.steps))" }).joined(
+      separator: "; ")
   }
 
   private func steps(_ range: Range<Int>) -> String {
@@ -116,7 +121,8 @@ struct PlanReport {
     let words = edit.settings.blendWords
     var text = "\(what.joined(separator: " and ")) around \(quoted(words?.source ?? []))"
     if let target = words?.target, !target.isEmpty { text += " and \(quoted(target))" }
-    return text + ", threshold \(edit.settings.blendThreshold), mask from \(Numerals.count(plan.maskSites.count, "layer"))"
+    return text
+      + ", threshold \(edit.settings.blendThreshold), mask from \(Numerals.count(plan.maskSites.count, "layer"))"
       + (plan.maskSites.first.map { " of \($0.columns)x\($0.rows)" } ?? "")
   }
 
@@ -149,8 +155,14 @@ enum WordFate {
       for (word, positions) in zip(target.words, target.positions) {
         let visible = positions.filter { $0 < PromptWords.contextLength }
         let read = visible.filter { alphas[$0] != 0 }.map { mapper[$0] }
-        for position in read { if let index = source.positions.firstIndex(where: { $0.contains(position) }) { readWords.insert(index) } }
-        if read.isEmpty { new.append(word) } else { kept.append(read.count == visible.count ? word : "\(word) (in part)") }
+        for position in read {
+          if let index = source.positions.firstIndex(where: { $0.contains(position) }) { readWords.insert(index) }
+        }
+        if read.isEmpty {
+          new.append(word)
+        } else {
+          kept.append(read.count == visible.count ? word : "\(word) (in part)")
+        }
       }
       dropped = source.words.indices.filter { !readWords.contains($0) }.map { source.words[$0] }
     }

@@ -3,12 +3,13 @@ import Glibc
 
 /// Tells how far a run is: on standard error for people, and, where asked, on a file or descriptor for programs.
 ///
-/// For people: one line that is rewritten on a terminal; elsewhere a line when a phase is done and at most one every ten
-/// seconds besides.
+/// For people: one line that is rewritten on a terminal; elsewhere a line when a phase is done and at most one every
+/// ten seconds besides.
 ///
-/// For programs (`--progress`): blocks of `key=value` lines in ffmpeg's manner: `frame` (frames written), `out_time_us`,
-/// `window`, `windows`, `phase` (encode, invert, reconstruct, edit, decode), `edit`, `step`, `steps`, `percent`,
-/// `elapsed_us`, `left_us`, and last `progress=continue`, or `progress=end` in the final block. `N/A` is not known.
+/// For programs (`--progress`): blocks of `key=value` lines in ffmpeg's manner: `frame` (frames written),
+/// `out_time_us`, `window`, `windows`, `phase` (encode, invert, reconstruct, edit, decode), `edit`, `step`, `steps`,
+/// `percent`, `elapsed_us`, `left_us`, and last `progress=continue`, or `progress=end` in the final block. `N/A` is
+/// not known.
 final class ProgressReport {
   private let editCount: Int
   private let clock = ContinuousClock()

@@ -185,7 +185,9 @@ extension ReferenceConfiguration.Edit {
       blendWords = BlendWords(source: sides.first ?? [], target: sides.count > 1 ? sides[1] : [])
     }
     if let threshold = try value["blend_th"] {
-      guard let first = threshold.isList ? try threshold.list().first : threshold else { throw threshold.unfit("a number") }
+      guard let first = threshold.isList ? try threshold.list().first : threshold else {
+        throw threshold.unfit("a number")
+      }
       blendThreshold = Float(try first.number(-1e6...1e6))
     }
   }
@@ -280,7 +282,9 @@ private struct ConfigurationValue {
 
   var isList: Bool { node.sequence != nil }
 
-  private var isNull: Bool { ["", "~", "null", "Null", "NULL"].contains(node.scalar?.string) && node.scalar?.style == .plain }
+  private var isNull: Bool {
+    ["", "~", "null", "Null", "NULL"].contains(node.scalar?.string) && node.scalar?.style == .plain
+  }
 
   /// The pairs of a mapping in the file's order; nil for anything else.
   var entries: [(String, ConfigurationValue)]? {

@@ -3,7 +3,8 @@ import FateZero
 
 /// The settings of an edit. Each option is a knob of the same name and is read by `Settings.set(_:to:)`.
 struct SettingOptions: ParsableArguments {
-  @Option(name: .long, help: .knob("edit", repeated: "Several make several outputs from one inversion.", value: "prompt"))
+  @Option(
+    name: .long, help: .knob("edit", repeated: "Several make several outputs from one inversion.", value: "prompt"))
   var edit: [String] = []
 
   @Option(help: .knob("source", value: "prompt")) var source: String?
@@ -15,7 +16,8 @@ struct SettingOptions: ParsableArguments {
   @Option(help: .knob("cross-mode", value: "mode"), completion: .knob("cross-mode")) var crossMode: String?
   @Option(help: .knob("cross-replace", repeated: "May be repeated.", value: "ranges")) var crossReplace: [String] = []
   @Option(help: .knob("self-replace", value: "range")) var selfReplace: String?
-  @Option(help: .knob("blend-attention", value: "mode"), completion: .knob("blend-attention")) var blendAttention: String?
+  @Option(help: .knob("blend-attention", value: "mode"), completion: .knob("blend-attention")) var blendAttention:
+    String?
   @Option(help: .knob("blend-words", repeated: "May be repeated.", value: "words")) var blendWords: [String] = []
   @Option(help: .knob("blend-threshold", value: "x")) var blendThreshold: String?
   @Flag(inversion: .prefixedNo, help: .knob("blend-latents")) var blendLatents: Bool?

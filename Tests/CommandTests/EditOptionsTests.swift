@@ -22,18 +22,22 @@ import Testing
   @Test func optionsReachTheSettings() throws {
     let settings = try job(
       "in.mp4", "out.mp4", "--edit", "a [cat -> tiger] on the grass", "--steps", "7", "--guidance-scale", "3",
-      "--cross-replace", "0.5", "--cross-replace", "tiger=0.0:0.4", "--self-replace", "0.2:0.8", "--cross-mode", "refine",
+      "--cross-replace", "0.5", "--cross-replace", "tiger=0.0:0.4", "--self-replace", "0.2:0.8", "--cross-mode",
+      "refine",
       "--word-weights", "tiger=2", "--blend-attention", "on", "--blend-words", "cat=tiger", "--blend-threshold", "0.4",
       "--blend-latents", "--attention-source", "reconstruction", "--frame-coupling", "-2+self", "--coupling-min-width",
-      "second", "--clip-length", "4", "--record", "maps", "--precision", "f32", "--threads", "2", "--negative", "-blurry",
+      "second", "--clip-length", "4", "--record", "maps", "--precision", "f32", "--threads", "2", "--negative",
+      "-blurry",
       "--size", "64x64", "--fusion-max-tokens", "256", "--memory-limit", "1G"
     ).edits[0]
     #expect(settings.edit == "a tiger on the grass")
     #expect(settings.source == "a cat on the grass")
     #expect(settings.steps == 7)
     #expect(settings.guidanceScale == 3)
-    #expect(settings.crossReplace == CrossReplace(
-      everywhere: StepRange(0, 0.5), words: [WordRange(word: "tiger", steps: StepRange(0, 0.4))]))
+    #expect(
+      settings.crossReplace
+        == CrossReplace(
+          everywhere: StepRange(0, 0.5), words: [WordRange(word: "tiger", steps: StepRange(0, 0.4))]))
     #expect(settings.selfReplace == StepRange(0.2, 0.8))
     #expect(settings.crossMode == .refine)
     #expect(settings.wordWeights == [WordWeight(word: "tiger", weight: 2)])
@@ -112,7 +116,9 @@ import Testing
     let metadata = try job("a", "b", "--edit", "a [cat -> dog]", "--steps", "7").metadata(edit: 0)
     #expect(metadata.count == 1)
     let text = try #require(metadata.first?.1)
-    for part in ["fatezero \(toolVersion)", "model=tinyA:", "edit=\"a dog\"", "source=\"a cat\"", "steps=7", "blend-words=cat=dog"] {
+    for part in [
+      "fatezero \(toolVersion)", "model=tinyA:", "edit=\"a dog\"", "source=\"a cat\"", "steps=7", "blend-words=cat=dog",
+    ] {
       #expect(text.contains(part), "\(text)")
     }
     #expect(!text.contains("guidance-scale"))

@@ -20,7 +20,9 @@ import Testing
 
   @Test func placeholders() throws {
     #expect(
-      try OutputName.names("{n}_{edit}.mp4", edits: ["a dog, asleep!", "../etc"]) == ["1_a-dog-asleep.mp4", "2_etc.mp4"])
+      try OutputName.names("{n}_{edit}.mp4", edits: ["a dog, asleep!", "../etc"]) == [
+        "1_a-dog-asleep.mp4", "2_etc.mp4",
+      ])
     let long = String(repeating: "word ", count: 40)
     #expect(try OutputName.names("{edit}", edits: [long])[0].count <= 60)
     #expect(try OutputName.names("{edit}.mp4", edits: ["!!!"]) == ["edit.mp4"])

@@ -83,9 +83,11 @@ import Testing
 
   @Test func clip() throws {
     let clip = try configuration("configs/style-lily_monet.yaml").clip
-    #expect(clip == ReferenceConfiguration.Clip(
-      path: "data/style/red_water_lily_opening", prompt: "a pink water lily", startFrame: 1, frameCount: 8,
-      samplingRate: 20))
+    #expect(
+      clip
+        == ReferenceConfiguration.Clip(
+          path: "data/style/red_water_lily_opening", prompt: "a pink water lily", startFrame: 1, frameCount: 8,
+          samplingRate: 20))
   }
 
   @Test func reconstructionRunWritesNoFile() throws {
@@ -135,13 +137,16 @@ import Testing
     #expect(edits[1].selfReplace == StepRange(0, 1))
     #expect(edits[1].crossReplace == CrossReplace(everywhere: StepRange(0, 0.5)))
     #expect(edits[0].selfReplace == StepRange(0, 1))
-    #expect(edits[0].crossReplace == CrossReplace(
-      everywhere: .all, words: [WordRange(word: "tiger", steps: StepRange(0.1, 0.4))]))
+    #expect(
+      edits[0].crossReplace
+        == CrossReplace(
+          everywhere: .all, words: [WordRange(word: "tiger", steps: StepRange(0.1, 0.4))]))
     #expect(edits[0].isReplace)
   }
 
   @Test func plainGenerationNeedsNoEdits() throws {
-    let text = "{pretrained_model_path: m, dataset_config: {prompt: a cat}, editing_config: "
+    let text =
+      "{pretrained_model_path: m, dataset_config: {prompt: a cat}, editing_config: "
       + "{editing_prompts: [a dog], prompt2prompt_edit: false, num_inference_steps: 4, guidance_scale: 3}}"
     var settings = Settings()
     try ReferenceConfiguration(yaml: text, name: "x").apply(edit: 0, to: &settings)
@@ -157,7 +162,8 @@ import Testing
     let dangling = Self.yaml(editing: "num_inference_steps: ${..nowhere.steps}")
     let error = #expect(throws: CommandFailure.self) { try ReferenceConfiguration(yaml: dangling, name: "x.yaml") }
     #expect(error?.message.contains("editing_config.num_inference_steps refers to ${..nowhere.steps}") == true)
-    let circle = Self.yaml(editing: "num_inference_steps: ${.guidance_scale}\n  guidance_scale: ${.num_inference_steps}")
+    let circle = Self.yaml(
+      editing: "num_inference_steps: ${.guidance_scale}\n  guidance_scale: ${.num_inference_steps}")
     #expect(throws: CommandFailure.self) { try ReferenceConfiguration(yaml: circle, name: "x.yaml") }
   }
 

@@ -25,7 +25,9 @@ import Testing
     #expect(try frames("none", count: 3) == [[0], [1], [2]])
   }
 
-  @Test(arguments: ["self+middle", "previous+first", "-2+self", "last+next", "none"]) func textReadsBack(text: String) throws {
+  @Test(arguments: ["self+middle", "previous+first", "-2+self", "last+next", "none"]) func textReadsBack(text: String)
+    throws
+  {
     #expect(FrameReference.text(of: try FrameReference.parse(text)) == text)
   }
 

@@ -47,9 +47,10 @@ import Testing
   @Test func aMissingWordIsAnErrorThatListsTheWords() throws {
     let prompt = try words("a cat on grass")
     let error = #expect(throws: SettingsError.self) { try prompt.mask(of: ["dog"], for: "blend-words") }
-    #expect(error?.description == """
-      blend-words: "dog" does not occur in the prompt "a cat on grass"; its words are "a", "cat", "on", "grass"
-      """)
+    #expect(
+      error?.description == """
+        blend-words: "dog" does not occur in the prompt "a cat on grass"; its words are "a", "cat", "on", "grass"
+        """)
     let exact = try words("a cat on grass", .exact)
     #expect(try exact.mask(of: ["dog"], for: "blend-words").allSatisfy { $0 == 0 })
     #expect(exact.missing(["dog", "cat"]) == ["dog"])
@@ -57,7 +58,8 @@ import Testing
 
   @Test func masksAndWeights() throws {
     let prompt = try words("a cat and a cat")
-    #expect(try prompt.mask(of: ["cat"], for: "blend-words").enumerated().filter { $0.element == 1 }.map(\.offset) == [2, 5])
+    #expect(
+      try prompt.mask(of: ["cat"], for: "blend-words").enumerated().filter { $0.element == 1 }.map(\.offset) == [2, 5])
     let weights = try prompt.weights([WordWeight(word: "cat", weight: 3), WordWeight(word: "and", weight: 0.5)])
     #expect(weights[..<7] == [1, 1, 3, 0.5, 1, 3, 1])
     #expect(weights.count == 77)

@@ -98,8 +98,10 @@ import Testing
   @Test func aWordsOwnRangeKeepsTheOthers() throws {
     var settings = Settings()
     try settings.set("cross-replace", to: "tiger=0.0:0.4")
-    #expect(settings.crossReplace == CrossReplace(
-      everywhere: StepRange(0, 0.8), words: [WordRange(word: "tiger", steps: StepRange(0, 0.4))]))
+    #expect(
+      settings.crossReplace
+        == CrossReplace(
+          everywhere: StepRange(0, 0.8), words: [WordRange(word: "tiger", steps: StepRange(0, 0.4))]))
   }
 
   @Test(arguments: ["[1]", "{\"steps\": [1]}", "{\"steps\": 0}", "{\"edit\": \"x\"}", "", "{\"nope\": 1}"])

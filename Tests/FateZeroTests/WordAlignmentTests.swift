@@ -86,7 +86,8 @@ import Testing
       case .replace(let matrix): #expect(try matrix == tensors["ctl.mapper"].floats, "\(name)")
       }
       let schedule = try CrossReplaceSchedule(
-        CrossReplace(everywhere: StepRange(0, edit.crossReplace["default_"] ?? 1)), target: target, steps: recorded.steps)
+        CrossReplace(everywhere: StepRange(0, edit.crossReplace["default_"] ?? 1)), target: target,
+        steps: recorded.steps)
       #expect(
         try (0...recorded.steps).flatMap { schedule.active(step: $0) } == tensors["ctl.cross_alpha"].floats, "\(name)")
       if let equalizer = edit.equalizer {
