@@ -143,7 +143,7 @@ struct Probe: Decodable {
   }
 
   struct Frame: Decodable {
-    let mediaType: String
+    let mediaType: String?
     let ptsTime: String?
   }
 

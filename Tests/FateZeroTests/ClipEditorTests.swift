@@ -166,7 +166,7 @@ import Testing
       var data = try Data(contentsOf: weights)
       let length = data.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
       let header = try JSONSerialization.jsonObject(with: data[8..<8 + length]) as? [String: Any]
-      let entry = try #require(header?["mid_block.resnets.0.conv1.weight"] as? [String: Any])
+      let entry = try #require(header?["mid_block.resnets.0.conv1.bias"] as? [String: Any])
       let offset = try #require(entry["data_offsets"] as? [Int])[0]
       // Infinity in float16, little-endian.
       data.replaceSubrange(8 + length + offset..<8 + length + offset + 2, with: [0x00, 0x7c])
