@@ -46,11 +46,11 @@ def main():
             file.setframerate(SOUND_RATE)
             file.writeframes(sound(FRAMES / RATE).tobytes())
         subprocess.run(
-            ["ffmpeg", "-v", "error", "-y", "-framerate", str(RATE), "-i", folder / "%02d.png", "-i", folder / "sound.wav",
-             "-c:v", "libx264", "-preset", "veryslow", "-crf", "12", "-pix_fmt", "yuv420p",
+            ["ffmpeg", "-v", "error", "-y", "-framerate", str(RATE), "-i", folder / "%02d.png",
+             "-i", folder / "sound.wav", "-c:v", "libx264", "-preset", "veryslow", "-crf", "12", "-pix_fmt", "yuv420p",
              "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
-             "-vf", "scale=out_color_matrix=bt709:out_range=tv", "-c:a", "aac", "-b:a", "96k", "-movflags", "+faststart",
-             "-shortest", out], check=True)
+             "-vf", "scale=out_color_matrix=bt709:out_range=tv", "-c:a", "aac", "-b:a", "96k",
+             "-movflags", "+faststart", "-shortest", out], check=True)
 
 
 if __name__ == "__main__":

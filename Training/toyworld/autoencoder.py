@@ -34,7 +34,7 @@ def new_autoencoder():
 
 def to_tensor(frames):
     """8-bit frames (n, h, w, 3) as a tensor (n, 3, h, w) in -1...1."""
-    values = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    values = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
     return values.contiguous(memory_format=torch.channels_last)
 
 

@@ -1,7 +1,7 @@
 """Captions of scenes, in varied wording, and where their words are."""
 
 from .objects import ANIMALS, COLOURS, KINDS
-from .world import GROUNDS, STYLES
+from .world import GROUNDS
 
 _PLAIN_OPENINGS = ("", "", "", "a photo of ")
 _BODIES = ("a {object} on the {ground}",) * 5 + (

@@ -72,7 +72,7 @@ def degraded(frames, rng):
 
 @torch.no_grad()
 def accuracy(model, frames, scenes):
-    """Share of right answers for each label. A pencil sketch or a night shows no colours, so there they do not count."""
+    """Share of right answers for each label, colours only where `shows_colour`."""
     model.eval()
     logits = [model(to_tensor(frames[i:i + 32])) for i in range(0, len(frames), 32)]
     model.train()
@@ -85,6 +85,7 @@ def accuracy(model, frames, scenes):
 
 
 def shows_colour(scene):
+    """Whether the style leaves colours to be seen; a pencil sketch and a night do not."""
     return scene.style not in ("pencil sketch", "night photo")
 
 
@@ -127,7 +128,8 @@ def train(work, minutes, rate=2e-3):
         step += 1
         if step % 200 == 0 or spent + 5 / (minutes * 60) > 1:
             print(step, f"loss {loss.item():.3f}", accuracy(model, *dataset.held_out(work)), flush=True)
-            save_atomically({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, checkpoint)
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+            save_atomically(state, checkpoint)
 
 
 def main():

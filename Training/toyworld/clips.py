@@ -1,7 +1,7 @@
 """Clips of moving scenes with ground truth: `python -m toyworld.clips OUT --count 24`.
 
-Each clip is a folder: `frame-NN.png`, `object-NN.png` (the object's mask), `ideal-NAME-NN.png` (the scene rendered again
-under the target description, which is the edit that nothing could improve) and `clip.json` with captions and scenes.
+Each clip is a folder: `frame-NN.png`, `object-NN.png` (the object's mask), `ideal-NAME-NN.png` (the scene rendered
+again under the target description, the edit that nothing could improve) and `clip.json` with captions and scenes.
 """
 
 import argparse

@@ -147,8 +147,8 @@ class Trainer:
 
     def train(self, minutes, cooldown):
         examples = Examples(self.work, self.autoencoder.config.scaling_factor, self.words)
-        print(f"{len(examples.scenes)} frames, {sum(p.numel() for p in self.modules.parameters()) / 1e6:.1f} M parameters, "
-              f"from step {self.step}", flush=True)
+        millions = sum(p.numel() for p in self.modules.parameters()) / 1e6
+        print(f"{len(examples.scenes)} frames, {millions:.1f} M parameters, from step {self.step}", flush=True)
         rng = np.random.default_rng([2, self.step])
         torch.manual_seed(self.step)
         start, first, recent = time.time(), self.step, []
@@ -183,8 +183,8 @@ class Trainer:
 
     def sheet(self):
         with swapped(self.modules, self.averages):
-            save_sheet(self.work / f"samples-{self.step:06}.png", self.words, self.modules["text"], self.modules["unet"],
-                       self.autoencoder, self.scheduler)
+            save_sheet(self.work / f"samples-{self.step:06}.png", self.words, self.modules["text"],
+                       self.modules["unet"], self.autoencoder, self.scheduler)
 
 
 def main():

@@ -73,7 +73,8 @@ def inversion(pipeline, frames, scenes, truth, steps):
                         target = torch.from_numpy(mask.astype(np.float32))[None]
                         overlap[label].append(intersection_over_union(found, target).item())
         for time in pipeline.scheduler.timesteps:
-            latents = pipeline.scheduler.step(pipeline.unet(latents, time, embeddings).sample, time, latents).prev_sample
+            noise = pipeline.unet(latents, time, embeddings).sample
+            latents = pipeline.scheduler.step(noise, time, latents).prev_sample
         psnr.append(peak_signal_to_noise(pipeline.vae.decode(latents / factor).sample.clamp(-1, 1), original))
     return np.mean(psnr), {label: float(np.mean(values)) for label, values in overlap.items()}
 
@@ -94,7 +95,8 @@ def main():
     frames, scenes = dataset.held_out(arguments.work)
     truth = np.load(arguments.work / "truth-000.npy")[-dataset.HELD_OUT:]
     plain = [i for i, scene in enumerate(scenes) if scene.style is None][:arguments.frames]
-    print(f"autoencoder: {autoencoder_quality(pipeline, frames[plain]):.1f} dB PSNR, {len(plain)} plain frames", flush=True)
+    quality = autoencoder_quality(pipeline, frames[plain])
+    print(f"autoencoder: {quality:.1f} dB PSNR, {len(plain)} plain frames", flush=True)
     psnr, overlap = inversion(pipeline, frames[plain], [scenes[i] for i in plain], truth[plain], arguments.steps)
     print(f"inversion and generation, guidance 1: {psnr:.1f} dB PSNR", flush=True)
     print("IoU of words:", {label: round(value, 2) for label, value in overlap.items()}, flush=True)

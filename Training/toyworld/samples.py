@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import torch
+from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from .autoencoder import to_frames
@@ -14,7 +15,8 @@ PROMPTS = (
     "a panda on the snow", "a lion on the sand", "a dog on the floor", "a rabbit on the snow",
     "watercolor painting of a cat on the grass", "pencil sketch of a dog on the road", "pixel art of a fox on the snow",
     "night photo of a bear on the road", "a yellow star on the floor", "a green tree on the grass",
-    "a pink house on the sand", "a purple mushroom on the grass", "a black cat on the floor", "a white ball on the water")
+    "a pink house on the sand", "a purple mushroom on the grass", "a black cat on the floor",
+    "a white ball on the water")
 """What the sheets show, row by row."""
 COLUMNS = 6
 
@@ -45,8 +47,6 @@ def save_sheet(path, words, text, unet, autoencoder, scheduler, steps=25, guidan
 
 
 def main():
-    from diffusers import StableDiffusionPipeline
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
