@@ -1,0 +1,204 @@
+"""Train the UNet and the text encoder: `python -m toyworld.diffusion WORK --minutes 240`.
+
+Needs the latents of `toyworld.autoencoder`. Resumes from `WORK/diffusion.pt`, which it writes every 200 steps. The
+learning rate is constant until the last `--cooldown` minutes of a run, then falls to nothing. The state before the
+fall stays in `WORK/diffusion.pt`, for a later run to go on from; the result goes to `WORK/model`.
+"""
+
+import argparse
+import pathlib
+import time
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from . import captions, dataset, tokenizer
+from .attention_maps import intersection_over_union, localization_loss, record, word_maps
+from .averages import AveragedWeights, save_atomically, swapped
+from .muon import Muon
+from .samples import save_sheet
+from .shapes import SIDE
+
+BATCH = 16
+EMPTY_CAPTIONS = 0.1
+"""Share of empty captions, for guidance."""
+SNR_LIMIT = 5.0
+"""Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy", 2023."""
+WORD_LOSS = 0.1
+WARM_UP = 200
+REPORT_EVERY, CHECKPOINT_EVERY, SHEET_EVERY = 50, 200, 1000
+
+
+def new_text_encoder(tokens):
+    return CLIPTextModel(CLIPTextConfig(
+        vocab_size=tokens, hidden_size=128, intermediate_size=512, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=77, hidden_act="quick_gelu", projection_dim=128, bos_token_id=tokens - 2,
+        eos_token_id=tokens - 1, pad_token_id=tokens - 1))
+
+
+def new_unet():
+    """Two levels, 32x32 and 16x16. All cross-attention is at 16x16, where blending masks are cut."""
+    return UNet2DConditionModel(
+        sample_size=SIDE // 4, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(64, 160),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=4, cross_attention_dim=128, norm_num_groups=16)
+
+
+def new_scheduler():
+    """Stable Diffusion's noise schedule for DDIM."""
+    return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+                         set_alpha_to_one=False, steps_offset=1)
+
+
+class Examples:
+    """Draws batches of scaled latents with captions and the places of their words."""
+
+    def __init__(self, work, scale, words):
+        latents, truth, self.scenes = dataset.training_latents(work)
+        self.latents = torch.from_numpy(latents.astype(np.float32) * scale)
+        self.truth = torch.from_numpy(truth.astype(np.float32))
+        self.words = words
+        self.tokens = {word: words(word).input_ids[1] for word in captions.vocabulary()}
+
+    def batch(self, rng):
+        """Latents, token ids, and for each localised word its caption's row, its position and its true mask."""
+        chosen = rng.integers(0, len(self.scenes), BATCH)
+        scenes = [self.scenes[index] for index in chosen]
+        texts = ["" if rng.random() < EMPTY_CAPTIONS else captions.random_caption(scene, rng) for scene in scenes]
+        ids = self.words(texts, padding="max_length", max_length=77, return_tensors="pt").input_ids
+        rows, positions, masks = [], [], []
+        for row, scene in enumerate(scenes):
+            for word, mask in ((scene.kind, 0), (scene.colour, 0), (scene.ground, 1)):
+                found = (ids[row] == self.tokens.get(word, -1)).nonzero()
+                if len(found):
+                    rows.append(row)
+                    positions.append(int(found[0]))
+                    masks.append(self.truth[chosen[row], mask])
+        return self.latents[chosen], ids, torch.tensor(rows), torch.tensor(positions), torch.stack(masks)
+
+
+class Trainer:
+    def __init__(self, work, rate, initial_text):
+        self.work, self.rate = work, rate
+        tokens = tokenizer.write(work / "model" / "tokenizer")
+        self.words = CLIPTokenizer.from_pretrained(work / "model" / "tokenizer")
+        self.autoencoder = AutoencoderKL.from_pretrained(work / "model" / "vae").eval()
+        self.scheduler = new_scheduler()
+        torch.manual_seed(0)
+        text = CLIPTextModel.from_pretrained(initial_text).float() if initial_text else new_text_encoder(tokens)
+        self.modules = torch.nn.ModuleDict({"unet": new_unet().to(memory_format=torch.channels_last), "text": text})
+        self.maps = record(self.modules["unet"])
+        self.optimizers = self._optimizers()
+        self.averages, self.step = AveragedWeights(self.modules), 0
+        if self.checkpoint.exists():
+            self._load()
+        signal = self.scheduler.alphas_cumprod
+        ratio = signal / (1 - signal)
+        self.weights = ratio.clamp_max(SNR_LIMIT) / ratio
+
+    @property
+    def checkpoint(self):
+        return self.work / "diffusion.pt"
+
+    def _optimizers(self):
+        unet = self.modules["unet"]
+        ends = {id(p) for part in (unet.conv_in, unet.conv_out, unet.time_embedding) for p in part.parameters()}
+        matrices = [p for p in unet.parameters() if p.ndim > 1 and id(p) not in ends]
+        chosen = {id(p) for p in matrices}
+        others = [p for p in self.modules.parameters() if id(p) not in chosen]
+        return [Muon(matrices, self.rate), torch.optim.AdamW(others, self.rate / 4, (0.9, 0.98), weight_decay=1e-3)]
+
+    def _load(self):
+        state = torch.load(self.checkpoint)
+        self.modules.load_state_dict(state["modules"])
+        self.averages.values, self.step = state["averages"], state["step"]
+        for optimizer, values in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(values)
+
+    def save(self):
+        save_atomically({"modules": self.modules.state_dict(), "averages": self.averages.values, "step": self.step,
+                         "optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}, self.checkpoint)
+
+    def export(self):
+        """Write the averaged weights in the layout of diffusers, float32."""
+        with swapped(self.modules, self.averages):
+            self.modules["unet"].save_pretrained(self.work / "model" / "unet")
+            self.modules["text"].save_pretrained(self.work / "model" / "text_encoder")
+        self.scheduler.save_pretrained(self.work / "model" / "scheduler")
+
+    def losses(self, examples, rng):
+        """The weighted noise error and the localization loss of a batch, and the mean IoU of the words' maps."""
+        latents, ids, rows, positions, masks = examples.batch(rng)
+        noise = torch.randn_like(latents)
+        times = torch.randint(0, len(self.weights), (BATCH,))
+        noisy = self.scheduler.add_noise(latents, noise, times).contiguous(memory_format=torch.channels_last)
+        self.maps.clear()
+        with torch.autocast("cpu", torch.bfloat16):
+            embeddings = self.modules["text"](ids)[0]
+            guess = self.modules["unet"](noisy, times, encoder_hidden_states=embeddings).sample
+        error = (guess.float() - noise).square().mean((1, 2, 3))
+        maps = word_maps(self.maps, rows, positions)
+        clearness = self.scheduler.alphas_cumprod[times[rows]].sqrt()
+        places = (localization_loss(maps, masks) * clearness).mean()
+        overlap = intersection_over_union(maps.detach(), masks).mean()
+        return (error * self.weights[times]).mean(), places, overlap
+
+    def train(self, minutes, cooldown):
+        examples = Examples(self.work, self.autoencoder.config.scaling_factor, self.words)
+        millions = sum(p.numel() for p in self.modules.parameters()) / 1e6
+        print(f"{len(examples.scenes)} frames, {millions:.1f} M parameters, from step {self.step}", flush=True)
+        rng = np.random.default_rng([2, self.step])
+        torch.manual_seed(self.step)
+        start, first, recent = time.time(), self.step, []
+        while (remaining := start + minutes * 60 - time.time()) > 0:
+            cooling = remaining < cooldown * 60
+            factor = min(1, (self.step + 1) / WARM_UP, remaining / (cooldown * 60) + 0.01)
+            for optimizer, rate in zip(self.optimizers, (self.rate, self.rate / 4)):
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * factor
+            noise_error, places, overlap = self.losses(examples, rng)
+            self.modules.zero_grad()
+            (noise_error + WORD_LOSS * places).backward()
+            torch.nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
+            for optimizer in self.optimizers:
+                optimizer.step()
+            self.step += 1
+            self.averages.update(self.modules, self.step)
+            recent.append((noise_error.item(), places.item(), overlap.item()))
+            if self.step % REPORT_EVERY == 0:
+                values = np.mean(recent, 0)
+                recent = []
+                print(f"{self.step} noise {values[0]:.4f} words {values[1]:.4f} IoU {values[2]:.2f} "
+                      f"{(time.time() - start) / (self.step - first):.2f} s/step", flush=True)
+            if self.step % CHECKPOINT_EVERY == 0:
+                self.export()
+                if not cooling:
+                    self.save()
+            if self.step % SHEET_EVERY == 0:
+                self.sheet()
+        self.export()
+        self.sheet()
+
+    def sheet(self):
+        with swapped(self.modules, self.averages):
+            save_sheet(self.work / f"samples-{self.step:06}.png", self.words, self.modules["text"],
+                       self.modules["unet"], self.autoencoder, self.scheduler)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=pathlib.Path)
+    parser.add_argument("--minutes", type=float, default=240, help="wall time of this run")
+    parser.add_argument("--cooldown", type=float, default=20, help="minutes at the end in which the rate falls")
+    parser.add_argument("--rate", type=float, default=2e-3, help="learning rate of Muon; AdamW has a quarter")
+    parser.add_argument("--initial-text", type=pathlib.Path, help="folder of a text encoder to start from")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    Trainer(arguments.work, arguments.rate, arguments.initial_text).train(arguments.minutes, arguments.cooldown)
+
+
+if __name__ == "__main__":
+    main()
