@@ -1,0 +1,96 @@
+import Foundation
+import Tensors
+import TestSupport
+import Testing
+
+@testable import StableDiffusion
+
+/// A checkpoint of Stable Diffusion 1.5's full size, every key of it, random float16, loaded and packed.
+@Suite(.serialized) struct FullLayoutTests {
+  @Test func loads() throws {
+    try Fixtures.withTemporaryFolder { folder in
+      let model = try FullLayout.write("sd15", into: folder)
+      let device = try Device(threads: 2)
+      let loaded = try StableDiffusionModel(ModelDirectory(path: model.path), device: device)
+      // UNet 859.5 M, autoencoder 83.7 M, text encoder 123.1 M.
+      #expect(loaded.parameterCount == 859_520_964 + 83_653_863 + 123_060_480)
+      #expect(!loaded.unet.hasTemporalAttention)
+      #expect(loaded.unet.sites(rows: 64, columns: 64).count == 32)
+      let states = try loaded.textEncoder(loaded.tokenizer.padded("a cat").ids, device: device)
+      #expect(states.shape == [1, 77, 768])
+      #expect(!states.floats.contains { !$0.isFinite })
+    }
+  }
+
+  @Test func loadingCanBeCancelled() throws {
+    try Fixtures.withTemporaryFolder { folder in
+      let model = try FullLayout.write("sd15", into: folder)
+      let device = try Device(threads: 2)
+      let directory = try ModelDirectory(path: model.path)
+      let cancellation = Cancellation()
+      #expect(throws: CancellationRequested.self) {
+        try device.perform(cancellation: cancellation) {
+          // Cancelled after the text encoder: the autoencoder and the UNet are not packed.
+          _ = try StableDiffusionModel(directory, device: device) { share in
+            #expect(share < 0.15)
+            cancellation.request()
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Writes a diffusers folder from a list of names and shapes (Tests/Fixtures/layouts).
+enum FullLayout {
+  static func write(_ name: String, into folder: URL) throws -> URL {
+    let layout = Fixtures.folder.appendingPathComponent("layouts/\(name)")
+    let model = folder.appendingPathComponent(name)
+    try FileManager.default.copyItem(at: layout, to: model)
+    try FileManager.default.createSymbolicLink(
+      at: model.appendingPathComponent("tokenizer"),
+      withDestinationURL: Fixtures.oracle.appendingPathComponent("models/tinyA/tokenizer"))
+    for (part, file) in [
+      ("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model"), ("text_encoder", "model"),
+    ] {
+      let list = try String(contentsOf: layout.appendingPathComponent("\(part)/weights.txt"), encoding: .utf8)
+      try writeWeights(list, to: model.appendingPathComponent("\(part)/\(file).safetensors"))
+    }
+    return model
+  }
+
+  /// Float16 numbers between -1/32 and 1/32, the same block again and again; the file is written piece by piece.
+  private static func writeWeights(_ list: String, to url: URL) throws {
+    var offset = 0
+    var entries: [String] = []
+    for line in list.split(separator: "\n") {
+      let fields = line.split(separator: " ")
+      let shape = fields.dropFirst().compactMap { Int($0) }
+      let isPositions = fields[0].hasSuffix("position_ids")
+      let size = shape.reduce(1, *) * (isPositions ? 8 : 2)
+      entries.append(
+        "\"\(fields[0])\":{\"dtype\":\"\(isPositions ? "I64" : "F16")\",\"shape\":\(shape),"
+          + "\"data_offsets\":[\(offset),\(offset + size)]}")
+      offset += size
+    }
+    var header = Data("{\(entries.joined(separator: ","))}".utf8)
+    while header.count % 8 != 0 { header.append(0x20) }
+    var state: UInt32 = 1
+    var block = Data()
+    for _ in 0..<1 << 19 {
+      state = state &* 1_664_525 &+ 1_013_904_223
+      let bits = Float16((Float(state >> 8) / Float(1 << 24) - 0.5) / 16).bitPattern
+      block.append(contentsOf: [UInt8(bits & 0xff), UInt8(bits >> 8)])
+    }
+    #expect(FileManager.default.createFile(atPath: url.path, contents: nil))
+    let file = try FileHandle(forWritingTo: url)
+    defer { try? file.close() }
+    let length = UInt64(header.count)
+    try file.write(contentsOf: Data((0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * UInt64($0))) }))
+    try file.write(contentsOf: header)
+    while offset > 0 {
+      try file.write(contentsOf: block.prefix(offset))
+      offset -= min(offset, block.count)
+    }
+  }
+}
