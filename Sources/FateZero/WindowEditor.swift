@@ -48,7 +48,9 @@ public final class WindowEditor {
 
   /// (f, height, width, 3) in -1...1 -> latents.
   func encode(_ pictures: [Tensor]) throws -> Tensor {
-    try device.perform(cancellation: cancellation) {
+    // What encoding leaves in the pool fits no tensor of the UNet.
+    defer { device.trimMemory() }
+    return try device.perform(cancellation: cancellation) {
       try device.concatenate(
         try pictures.enumerated().map { index, picture in
           defer { report(.encode, index + 1) }
@@ -59,6 +61,8 @@ public final class WindowEditor {
 
   /// Latents -> pictures in 0...1, (height, width, 3) each.
   func decode(_ latents: Tensor, edit: Int, body: (Int, [Float]) throws -> Void) throws {
+    device.trimMemory()
+    defer { device.trimMemory() }
     try device.perform(cancellation: cancellation) {
       try model.autoencoder.decode(latents, device: device) { index, picture in
         try body(index, picture.floats.map { min(max($0 / 2 + 0.5, 0), 1) })

@@ -115,6 +115,7 @@ final class OutputFile {
       if mkdir(temporary, 0o777) != 0 { throw MediaError(code: -errno, name, as: .cannotCreate) }
     }
     exists = true
+    if let temporary { TemporaryOutputs.add(temporary) }
     context.pointee.pb = opensItself ? nil : io?.context
     context.pointee.opaque = Unmanaged.passUnretained(self).toOpaque()
     context.pointee.io_open = { context, result, url, flags, _ in
@@ -180,6 +181,7 @@ final class OutputFile {
       rmdir(temporary)
     }
     exists = false
+    if let temporary { TemporaryOutputs.forget(temporary) }
   }
 
   private func move(_ temporary: String, to final: String) throws {
@@ -196,12 +198,14 @@ final class OutputFile {
     nested = [:]
     guard exists else { return }
     exists = false
+    if let temporary { TemporaryOutputs.remove(temporary) }
+  }
+
+  /// Where it is until it is complete; nil for what is written directly.
+  private var temporary: String? {
     switch destination {
-    case .standardOutput, .direct: break
-    case .file(let temporary, _): unlink(temporary)
-    case .pictures(let temporary, _, _):
-      for file in (try? ImageSequence.names(in: temporary)) ?? [] { unlink(temporary + "/" + file) }
-      rmdir(temporary)
+    case .standardOutput, .direct: nil
+    case .file(let temporary, _), .pictures(let temporary, _, _): temporary
     }
   }
 

@@ -159,6 +159,7 @@ public final class Parameters {
   /// To be called when all modules have taken their weights.
   /// - Throws: one `ModelError` that lists everything that is missing, misshapen or, unless tolerated, left over.
   public func finish(surplus policy: SurplusPolicy = .refuse) throws {
+    state.file.releasePages()
     var all = state.problems
     if policy == .refuse { all += surplus.map(Problem.surplus) }
     guard !all.isEmpty else { return }

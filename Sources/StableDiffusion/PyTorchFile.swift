@@ -69,6 +69,8 @@ public final class PyTorchFile: WeightFile {
   public func elementType(of name: String) -> ElementType? { entries[name]?.type.elementType }
   public func typeName(of name: String) -> String? { entries[name]?.type.name }
 
+  public func releasePages() { file.releasePages() }
+
   public func tensor(_ name: String) throws -> Tensor {
     guard let entry = entries[name] else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
     guard let type = entry.type.elementType else {

@@ -41,6 +41,8 @@ public final class SafetensorsFile: WeightFile {
   public func elementType(of name: String) -> ElementType? { entries[name]?.type.elementType }
   public func typeName(of name: String) -> String? { entries[name]?.type.rawValue }
 
+  public func releasePages() { file.releasePages() }
+
   public func tensor(_ name: String) throws -> Tensor {
     guard let entry = entries[name] else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
     guard let type = entry.type.elementType else {

@@ -46,5 +46,7 @@ public final class ShardedWeights: WeightFile {
     return try file.tensor(name)
   }
 
+  public func releasePages() { for file in files.values { file.releasePages() } }
+
   private func file(_ name: String) -> (any WeightFile)? { places[name].flatMap { files[$0] } }
 }

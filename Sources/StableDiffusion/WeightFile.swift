@@ -18,6 +18,9 @@ public protocol WeightFile: Sendable {
   /// A view of the mapped file.
   /// - Throws: `ModelError` where there is no such tensor, or it does not hold floating-point numbers.
   func tensor(_ name: String) throws -> Tensor
+  /// Tells the system that the numbers read so far are not needed for now: their pages stop counting as this process's
+  /// memory, and are read again when touched.
+  func releasePages()
 }
 
 /// Opens a file of weights by what its name ends in: `.safetensors`, `.bin`, or an index of one of them.

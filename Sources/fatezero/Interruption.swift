@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import MediaIO
 import Synchronization
 import Tensors
 
@@ -29,7 +30,10 @@ enum Interruption {
   static var status: CommandFailure.Status { received.load(ordering: .relaxed) == SIGTERM ? .terminated : .interrupted }
 
   private static func receive(_ number: Int32) {
-    guard !cancellation.isRequested else { _exit(128 + number) }
+    guard !cancellation.isRequested else {
+      TemporaryOutputs.removeAll()
+      _exit(128 + number)
+    }
     received.store(number, ordering: .relaxed)
     cancellation.request()
     if StandardError.isTerminal { StandardError.line("\nstopping; once more to end at once") }

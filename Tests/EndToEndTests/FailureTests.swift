@@ -119,7 +119,7 @@ extension EndToEndTests {
       #expect(!outcome.errors.lowercased().contains("error") && !outcome.errors.contains("pipe"), "\(outcome.errors)")
     }
 
-    @Test func interruption() throws {
+    @Test(arguments: [1, 2]) func interruption(signals: Int) throws {
       try bench.succeed("frames 12 4 > in.nut")
       let job = try bench.start(
         """
@@ -131,7 +131,8 @@ extension EndToEndTests {
         try #require(!job.hasEnded, "it ended by itself: \(job.errorsSoFar)")
         usleep(10_000)
       }
-      job.signal(SIGINT)
+      // The second signal ends it at once, and cleans up all the same.
+      for _ in 0..<signals { job.signal(SIGINT) }
       let outcome = try job.wait()
       #expect(outcome.status == 130)
       #expect(try bench.names() == ["in.nut", "progress.txt"])
