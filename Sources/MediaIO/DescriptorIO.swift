@@ -85,18 +85,20 @@ final class DescriptorIO {
     }
   }
 
+  /// - Parameter name: what an error calls it, where that is not the path.
   static func writing(
-    _ path: String, _ creation: Creation, isCancelled: @escaping @Sendable () -> Bool
+    _ path: String, _ creation: Creation, named name: String? = nil, isCancelled: @escaping @Sendable () -> Bool
   ) throws -> DescriptorIO {
+    let name = name ?? path
     let flags = O_CLOEXEC | O_NONBLOCK | creation.flags
     var descriptor = open(path, flags, 0o666)
     // ENXIO: a FIFO without a reader yet.
     while descriptor < 0, errno == ENXIO || errno == EINTR {
-      if isCancelled() { throw MediaError(.cancelled, "\(path): cancelled") }
+      if isCancelled() { throw MediaError(.cancelled, "\(name): cancelled") }
       poll(nil, 0, pollInterval)
       descriptor = open(path, flags, 0o666)
     }
-    guard descriptor >= 0 else { throw MediaError(code: -errno, path, as: .cannotCreate) }
+    guard descriptor >= 0 else { throw MediaError(code: -errno, name, as: .cannotCreate) }
     return try DescriptorIO(
       name: path, descriptor: descriptor, ownsDescriptor: true, forWriting: true, isCancelled: isCancelled)
   }

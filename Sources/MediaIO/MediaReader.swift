@@ -244,6 +244,11 @@ public final class MediaReader {
     } else if let stream {
       let length = stream.demuxer.context.pointee.duration
       if length > 0 { total = Double(length) / Double(AV_TIME_BASE) }
+      // A NUT file's index ends with the time at which its last frame begins.
+      if let known = total, stream.demuxer.formatName == "nut", stream.frameRate.num > 0, stream.frameRate.den > 0 {
+        let rate = av_q2d(stream.frameRate)
+        total = ((known * rate + 0.01).rounded(.down) + 1) / rate
+      }
       if stream.stream.pointee.nb_frames > 0 { frames = Int(stream.stream.pointee.nb_frames) }
     }
     guard options.start != nil || options.duration != nil else { return (total, frames) }

@@ -338,7 +338,12 @@ public final class MediaWriter {
         warn("\(formatName) cannot hold the chapters of \(reader.name): they are left out")
       }
     }
-    for (name, value) in metadata { av_dict_set(&context.pointee.metadata, name, value, 0) }
+    for (name, value) in metadata {
+      // The clip's own words stay, above ours.
+      let own = av_dict_get(context.pointee.metadata, name, nil, 0).flatMap { $0.pointee.value }
+      let text = own.map { String(cString: $0) + "\n" + value } ?? value
+      av_dict_set(&context.pointee.metadata, name, text, 0)
+    }
   }
 }
 

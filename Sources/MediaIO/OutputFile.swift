@@ -110,7 +110,7 @@ final class OutputFile {
       if isatty(io.descriptor) == 1 { throw MediaError(.usage, "\(path) is a terminal: a clip cannot go there") }
       self.io = io
     case .file(let temporary, _):
-      if !opensItself { io = try .writing(temporary, .new, isCancelled: isCancelled) }
+      if !opensItself { io = try .writing(temporary, .new, named: name, isCancelled: isCancelled) }
     case .pictures(let temporary, _, _):
       if mkdir(temporary, 0o777) != 0 { throw MediaError(code: -errno, name, as: .cannotCreate) }
     }

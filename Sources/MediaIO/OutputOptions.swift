@@ -18,7 +18,7 @@ public struct OutputOptions: Sendable {
   /// A libavfilter graph with one input and one output that every frame passes before the encoder.
   public var filter: String?
   public var overwrite: Overwrite
-  /// Added to the metadata copied from the source.
+  /// Added to the metadata copied from the source; below it, on a line of its own, where the source has the name too.
   public var metadata: [(String, String)]
 
   public init(

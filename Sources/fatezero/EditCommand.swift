@@ -33,7 +33,8 @@ struct EditCommand: ParsableCommand {
     if output == "-", isatty(STDOUT_FILENO) == 1 {
       throw CommandFailure(.usage, "frames are not written to a terminal; redirect standard output or name a file")
     }
-    let progress = try ProgressReport(editCount: job.edits.count, target: options.progress)
+    let progress = try ProgressReport(
+      editCount: job.edits.count, target: options.progress, framesOnOutput: output == "-")
     let tell = { (text: String) in
       progress.clearLine()
       StandardError.line("fatezero: \(text)")
@@ -49,6 +50,9 @@ struct EditCommand: ParsableCommand {
       geometry: job.geometry)
     let frameCount = reader.info.estimatedFrameCount
     plan.warnings.forEach(warn)
+    if let path = options.trace {
+      try Self.checkTrace(path, windows: frameCount.map { plan.windows(frames: $0).count })
+    }
     try Self.checkMemory(plan, frames: frameCount, limit: job.memoryLimit)
 
     let writers = try outputs.enumerated().map { index, path in
@@ -75,6 +79,7 @@ struct EditCommand: ParsableCommand {
     let editor = try ClipEditor(
       plan: plan, model: model, device: device, cancellation: cancellation, memoryLimit: job.memoryLimit, trace: trace,
       progress: progress.update)
+    progress.beginWork(expectedSeconds: frameCount.map { _ in report.seconds })
 
     // Frames wait here for their edited ones: what is written has the timestamps of what was read.
     var waiting: [VideoFrame] = []
@@ -110,8 +115,26 @@ struct EditCommand: ParsableCommand {
           + "take fewer")
     }
     for writer in writers { try writer.finish() }
-    if let trace, let path = options.trace { try trace.write(to: path) }
+    if let trace, let path = options.trace {
+      do { try trace.write(to: path) } catch let error as ModelError {
+        throw CommandFailure(.inputOutput, error.description)
+      }
+    }
     progress.finish()
+  }
+
+  /// Finds out before the work what would spoil it at its end.
+  private static func checkTrace(_ path: String, windows: Int?) throws {
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    guard access(folder, W_OK) == 0 else {
+      throw CommandFailure(.cannotCreate, "--trace \(path): \(String(cString: strerror(errno)))")
+    }
+    if let windows, windows > 1 {
+      throw CommandFailure(
+        .usage,
+        "--trace holds one window, and this clip has \(windows); raise clip-length (0 is the whole clip) or take fewer "
+          + "frames")
+    }
   }
 
   private static func checkMemory(_ plan: EditPlan, frames: Int?, limit: Int?) throws {

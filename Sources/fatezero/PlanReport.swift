@@ -71,10 +71,12 @@ struct PlanReport {
     return text
   }
 
+  /// The run's, or one window's where the number of frames is unknown.
+  var seconds: Double { plan.operations(frames: framesAtOnce) / operationsPerSecond }
+
   /// First guess, corrected while the edit runs.
   var time: String {
-    let seconds = plan.operations(frames: framesAtOnce) / operationsPerSecond
-    return "about \(Numerals.duration(seconds))" + (frames == nil ? " for each window" : "")
+    "about \(Numerals.duration(seconds))" + (frames == nil ? " for each window" : "")
   }
 
   // MARK: - One edit

@@ -14,6 +14,10 @@ final class ProgressReport {
   private let editCount: Int
   private let clock = ContinuousClock()
   private let begin: ContinuousClock.Instant
+  /// When the model was loaded: loading says nothing about the speed of the rest.
+  private var workBegin: ContinuousClock.Instant
+  /// Seconds that the work was thought to take; nil while the number of frames is unknown.
+  private var expected: Double?
   private let descriptor: Int32?
   private var canWrite = true
   /// Floating-point operations of the whole run; nil while the number of frames is unknown.
@@ -25,12 +29,20 @@ final class ProgressReport {
   private var lastLine: ContinuousClock.Instant
   private var lineLength = 0
 
+  /// Share of a run from which on only its own speed counts; up to there the first guess counts as well.
+  private static let trustedShare = 0.2
   private static let lineInterval = Duration.seconds(10)
 
-  /// - Parameter target: `pipe:N` or the path of a file or FIFO.
-  init(editCount: Int, target: String?) throws {
+  /// - Parameters:
+  ///   - target: `pipe:N` or the path of a file or FIFO.
+  ///   - framesOnOutput: Standard output carries frames, and nothing else.
+  init(editCount: Int, target: String?, framesOnOutput: Bool = false) throws {
+    if framesOnOutput, target == "pipe:\(STDOUT_FILENO)" || target == "/dev/stdout" {
+      throw CommandFailure(.usage, "--progress: standard output carries the frames; take pipe:2, another pipe or a file")
+    }
     self.editCount = editCount
     begin = clock.now
+    workBegin = begin
     lastLine = begin
     descriptor = try target.map(Self.open)
   }
@@ -47,6 +59,12 @@ final class ProgressReport {
       throw CommandFailure(.cannotCreate, "--progress \(target): \(String(cString: strerror(errno)))")
     }
     return descriptor
+  }
+
+  /// The model is loaded; frames come now.
+  func beginWork(expectedSeconds: Double?) {
+    workBegin = clock.now
+    expected = expectedSeconds
   }
 
   func update(_ progress: ClipEditor.Progress) {
@@ -82,8 +100,10 @@ final class ProgressReport {
 
   // MARK: - Parts
 
-  private var elapsed: Double {
-    let duration = clock.now - begin
+  private var elapsed: Double { seconds(since: begin) }
+
+  private func seconds(since instant: ContinuousClock.Instant) -> Double {
+    let duration = clock.now - instant
     return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
   }
 
@@ -95,7 +115,9 @@ final class ProgressReport {
 
   private var left: Double? {
     guard let share, share > 0 else { return nil }
-    return elapsed / share - elapsed
+    let measured = seconds(since: workBegin) / share
+    let trust = min(share / Self.trustedShare, 1)
+    return (1 - share) * (trust * measured + (1 - trust) * (expected ?? measured))
   }
 
   private func line(_ progress: ClipEditor.Progress) -> String {

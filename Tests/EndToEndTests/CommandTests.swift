@@ -17,7 +17,7 @@ extension EndToEndTests {
         "$FATEZERO" plan in.nut out.mkv --model "$MODEL" --edit "a [cat -> tiger] on the grass"
         """)
       let text = String(decoding: plan.output, as: UTF8.self)
-      for word in ["cat", "tiger", "grass", "window", "coupling", "memory"] {
+      for word in ["5 frames", "cat", "tiger", "grass", "window", "coupling", "memory"] {
         #expect(text.lowercased().contains(word), "\(word) in \(text)")
       }
       #expect(!bench.exists("out.mkv"))
@@ -35,6 +35,20 @@ extension EndToEndTests {
       let lines = String(decoding: try bench.contents("progress.txt"), as: UTF8.self).split(separator: "\n")
       #expect(lines.last == "progress=end")
       #expect(lines.allSatisfy { $0.contains("=") })
+    }
+
+    /// A clip's own comment is not lost to ours.
+    @Test func whatWasDoneIsWrittenIntoTheMetadata() throws {
+      try bench.succeed(
+        """
+        frames 12 2 | ffmpeg -v error -i - -metadata comment="Sunday, in the garden" in.mkv
+        edit in.mkv out.mkv
+        ffprobe -v error -show_entries format_tags=comment -of default=nw=1 out.mkv > comment.txt
+        """)
+      let comment = String(decoding: try bench.contents("comment.txt"), as: UTF8.self)
+      for words in ["Sunday, in the garden", "model=tinyA:", #"edit="a tiger on the grass""#, "steps=2"] {
+        #expect(comment.contains(words), "\(words) in \(comment)")
+      }
     }
 
     @Test func previewIsOneFrame() throws {

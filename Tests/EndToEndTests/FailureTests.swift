@@ -100,6 +100,17 @@ extension EndToEndTests {
       try expectFailure("edit in.nut out.mkv --word-weights lion=2", status: 64, saying: "lion", "tiger")
     }
 
+    /// What would end a run after hours is said at its beginning.
+    @Test func whatCannotBeWrittenIsSaidBeforeTheWork() throws {
+      try bench.succeed("frames 12 3 > in.nut")
+      try expectFailure("edit in.nut nowhere/out.mkv", status: 73, saying: "nowhere/out.mkv: No such file")
+      try expectFailure("edit in.nut out.mkv --trace nowhere/trace.safetensors", status: 73, saying: "--trace nowhere")
+      try expectFailure(
+        "edit in.nut out.mkv --trace trace.safetensors --clip-length 2", status: 64, saying: "one window", "has 2")
+      try expectFailure("edit in.nut - --progress pipe:1 | cat > frames.y4m", status: 64, saying: "--progress")
+      #expect(try bench.contents("frames.y4m").isEmpty)
+    }
+
     @Test func fullDisk() throws {
       let outcome = try bench.run("frames 12 2 | edit - /dev/full --output-format nut")
       #expect(outcome.status == 74)
