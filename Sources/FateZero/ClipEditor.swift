@@ -61,6 +61,14 @@ public final class ClipEditor {
     editor = try WindowEditor(plan: plan, model: model, device: device, cancellation: cancellation, trace: trace)
   }
 
+  private func checkMemory(frames: Int) throws {
+    guard let memoryLimit, plan.peakBytes(frames: frames) > memoryLimit else { return }
+    throw EditError(
+      .memory,
+      "the whole clip as one window does not fit: \(frames) frames need more than the limit of \(memoryLimit >> 20) MiB; "
+        + "set clip-length, or record to recompute")
+  }
+
   /// Passes of the UNet so far.
   public var passes: Int { editor.passes }
 
@@ -71,12 +79,7 @@ public final class ClipEditor {
       throw EditError(
         .frames, "a frame has \(frame.width)x\(frame.height) pixels where the clip began with \(plan.frameSize)")
     }
-    if plan.clipLength == nil, let memoryLimit, plan.peakBytes(frames: pictures.count + 1) > memoryLimit {
-      throw EditError(
-        .memory,
-        "the whole clip as one window does not fit: \(pictures.count + 1) frames need more than the limit of "
-          + "\(memoryLimit >> 20) MiB; set clip-length, or record to recompute")
-    }
+    if plan.clipLength == nil { try checkMemory(frames: pictures.count + 1) }
     pictures.append(try plan.transform.picture(of: frame))
     return pictures.count == plan.clipLength ? try editWindow() : nil
   }
@@ -92,51 +95,44 @@ public final class ClipEditor {
   }
 
   private func editWindow() throws -> Window {
+    // Taken first: after a failure the next frame begins a new window.
+    let pictures = self.pictures
+    self.pictures = []
     if editor.trace != nil, windowIndex > 0 {
       throw EditError(.settings, "trace: a trace holds one window; raise clip-length or take fewer frames")
     }
     let window = plan.window(index: windowIndex, count: pictures.count)
     let passes = editor.passes
     follow(window)
-    let latents = try editor.encode(pictures)
-    pictures = []
-    let carried = (window.carriesAnchor ? [anchor] : []) + (window.carriesPrevious ? [previous] : [])
-    let inversion = try editor.invert(latents, window: window, carried: carried.compactMap { $0 })
+    let carried = [window.carriesAnchor ? anchor : nil, window.carriesPrevious ? previous : nil].compactMap { $0 }
+    let inversion = try editor.invert(try editor.encode(pictures), window: window, carried: carried)
+
+    // The frames whose trajectory later windows read: the anchor, once, and the window's last.
+    let next = plan.window(index: 1, count: 1)
+    let keepsAnchor = windowIndex == 0 && next.carriesAnchor
+    let keeping = (keepsAnchor ? [(window.count - 1) / 2] : []) + (next.carriesPrevious ? [window.total - 1] : [])
     var edited: [[Frame]] = []
-    var trajectories: [[Tensor]] = []
+    var trajectories: [[[Tensor]]] = []
     for index in plan.edits.indices {
-      let states = try editor.edit(index, of: inversion, carried: carried.compactMap { $0 })
+      let result = try editor.edit(index, of: inversion, carried: carried, keeping: keeping)
       var frames: [Frame] = []
-      if let last = states.last {
-        try editor.decode(last.rows(window.carried..<window.total), edit: index) { _, picture in
-          editor.trace?.addImage(picture, size: plan.workingSize)
-          frames.append(try plan.transform.frame(from: picture))
-        }
+      try editor.decode(result.latents.rows(window.carried..<window.total), edit: index) { _, picture in
+        editor.trace?.addImage(picture, of: window.count, size: plan.workingSize)
+        frames.append(try plan.transform.frame(from: picture))
       }
       edited.append(frames)
-      trajectories.append(states)
+      trajectories.append(result.kept)
     }
-    try carry(inversion, trajectories)
+    let kept = try keeping.enumerated().map { position, frame in
+      CarriedFrame(
+        inversion: try inversion.latents.map { try WindowEditor.copy(of: frame, in: $0) },
+        reconstruction: try inversion.reconstruction?.map { try WindowEditor.copy(of: frame, in: $0) },
+        edits: trajectories.map { $0[position] })
+    }
+    if keepsAnchor { anchor = kept.first }
+    if next.carriesPrevious { previous = kept.last }
     windowIndex += 1
-    return Window(edits: edited, passes: editor.passes - passes, recordByteCount: inversion.recordByteCount)
-  }
-
-  /// Keeps the latents of the frames that later windows will read.
-  private func carry(_ inversion: Inversion, _ edits: [[Tensor]]) throws {
-    let window = inversion.window
-    func carried(_ frame: Int) throws -> CarriedFrame {
-      // Copies: a view would keep the whole window.
-      func copies(_ states: [Tensor]) throws -> [Tensor] {
-        try states.map { try Tensor($0.rows(frame..<frame + 1).floats, shape: [1] + $0.shape.dropFirst()) }
-      }
-      return CarriedFrame(
-        inversion: try copies(inversion.latents), reconstruction: try inversion.reconstruction.map(copies),
-        edits: try edits.map(copies))
-    }
-    if windowIndex == 0, plan.window(index: 1, count: 1).carriesAnchor {
-      anchor = try carried((window.count - 1) / 2)
-    }
-    if plan.window(index: 1, count: 1).carriesPrevious { previous = try carried(window.total - 1) }
+    return Window(edits: edited, passes: editor.passes - passes, recordByteCount: inversion.record.byteCount)
   }
 
   /// Turns the window editor's reports into progress, weighted by the work behind them.

@@ -34,7 +34,7 @@ struct ClipWindow: Sendable, Equatable {
         case .first, .middle: 0
         case .last: total - 1
         case .relative(let distance):
-          // The carried frames follow trajectories of their own window; what they read is themselves.
+          // The anchor has no neighbours here. Whatever carried frames read, they follow the trajectory of their own window.
           isAnchor ? frame : min(max(frame + distance, min(earliest, frame)), total - 1)
         }
       }

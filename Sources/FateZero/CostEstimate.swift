@@ -37,21 +37,23 @@ struct CostEstimate: Sendable {
       decode: frame.decode * Double(window.count))
   }
 
-  /// Bytes of the record of one step and of the whole record.
-  func recordBytes(_ plan: EditPlan, window: ClipWindow) -> (largestStep: Int, all: Int) {
-    let keyFrames = Set(window.coupledFrames(plan.coupling).joined()).count
+  /// Bytes of the record of one step and of the whole record. In floating point: absurd settings must not overflow.
+  func recordBytes(_ plan: EditPlan, window: ClipWindow) -> (largestStep: Double, all: Double) {
+    let isRelative = plan.coupling.isEmpty || plan.coupling.contains { if case .relative = $0 { true } else { false } }
+    let keyFrames = isRelative ? window.total : min(Set(plan.coupling).count, window.total)
     let keysPerFrame = max(plan.coupling.count, 1)
     let sizes = (0..<plan.scheduler.steps).map { step in
-      plan.sites.filter { plan.needs.wants($0, step: step) }.reduce(0) { bytes, site in
+      plan.sites.filter { plan.needs.wants($0, step: step) }.reduce(0.0) { bytes, site in
         let coupled = site.channels >= plan.couplingMinWidth
-        let numbers: Int
+        let (frames, tokens) = (Double(window.total), Double(site.tokens))
+        let numbers: Double
         switch (site.kind, plan.record) {
         case (.crossAttention, _):
-          numbers = window.total * site.heads * site.tokens * PromptWords.contextLength
+          numbers = frames * Double(site.heads) * tokens * Double(PromptWords.contextLength)
         case (.selfAttention, .maps):
-          numbers = window.total * site.heads * site.tokens * site.tokens * (coupled ? keysPerFrame : 1)
+          numbers = frames * Double(site.heads) * tokens * tokens * Double(coupled ? keysPerFrame : 1)
         case (.selfAttention, _):
-          numbers = (window.total + (coupled ? keyFrames : window.total)) * site.tokens * site.channels
+          numbers = (frames + Double(coupled ? keyFrames : window.total)) * tokens * Double(site.channels)
         }
         return bytes + 4 * numbers
       }
@@ -60,27 +62,28 @@ struct CostEstimate: Sendable {
   }
 
   /// Peak bytes of a run: weights, record, latents and the largest moment of the UNet or the autoencoder.
-  func peakBytes(_ plan: EditPlan, window: ClipWindow) -> Int {
+  func peakBytes(_ plan: EditPlan, window: ClipWindow) -> Double {
     let record = recordBytes(plan, window: window)
     let kept = plan.record == .recompute ? record.largestStep : record.all
-    let steps = plan.scheduler.steps
-    let latents = 4 * window.total * plan.latentRows * plan.latentColumns * plan.channels * (steps + 1) * 2
+    let latent = 4 * Double(window.total * plan.latentRows * plan.latentColumns * plan.channels)
+    let latents = latent * Double(plan.scheduler.steps + 1) * (plan.reconstructionTokens == nil ? 1 : 2)
     let runs = plan.edits.contains { $0.settings.guidanceScale > 1 } ? 2 : 1
-    return 60 << 20 + parameterCount * 4 + kept + latents
+    let frame = Double(plan.frameSize.width) * Double(plan.frameSize.height) * 3
+    let picture = Double(plan.workingSize.width) * Double(plan.workingSize.height) * 12
+    return Double(60 << 20) + Double(parameterCount) * 4 + kept + latents
       + max(unetBytes(plan, frames: window.total * runs), autoencoderBytes(plan))
-      + window.count * (plan.frameSize.width * plan.frameSize.height * 3 * (1 + plan.edits.count)
-        + plan.workingSize.width * plan.workingSize.height * 12)
+      + Double(window.count) * (frame * Double(1 + plan.edits.count) + picture)
   }
 
   /// Activations of one pass: the skip connections, and what a transformer of the finest level holds at once (the
   /// feed-forward's eight widths beside its input, its norm and its result).
-  private func unetBytes(_ plan: EditPlan, frames: Int) -> Int {
+  private func unetBytes(_ plan: EditPlan, frames: Int) -> Double {
     var (rows, columns) = (plan.latentRows, plan.latentColumns)
-    var skips = 0
-    var largest = 0
+    var skips = 0.0
+    var largest = 0.0
     for (level, width) in unet.blockOutChannels.enumerated() {
-      let plane = frames * rows * columns * width * 4
-      skips += plane * (unet.layersPerBlock + 1)
+      let plane = Double(frames) * Double(rows * columns) * Double(width) * 4
+      skips += plane * Double(unet.layersPerBlock + 1)
       largest = max(largest, plane * (unet.downBlockHasAttention[level] ? 16 : 8))
       (rows, columns) = ((rows + 1) / 2, (columns + 1) / 2)
     }
@@ -88,36 +91,37 @@ struct CostEstimate: Sendable {
   }
 
   /// Activations of decoding one frame: a handful of the finest level's planes.
-  private func autoencoderBytes(_ plan: EditPlan) -> Int {
+  private func autoencoderBytes(_ plan: EditPlan) -> Double {
     let widths = autoencoder.blockOutChannels
-    let pixels = plan.workingSize.width * plan.workingSize.height
-    let finest = pixels * (widths.count > 1 ? max(widths[0], widths[1]) : widths[0]) * 4
-    return finest * 6
+    let pixels = Double(plan.workingSize.width) * Double(plan.workingSize.height)
+    return pixels * Double(widths.count > 1 ? max(widths[0], widths[1]) : widths[0]) * 4 * 6
   }
 }
 
 extension EditPlan {
   /// Peak bytes of a run over windows of this plan, predicted before it begins.
-  /// - Parameter frames: Of the clip.
-  public func peakBytes(frames: Int) -> Int {
-    windows(frames: frames).enumerated().map { estimate.peakBytes(self, window: window(index: $0.offset, count: $0.element)) }
-      .max() ?? 0
+  /// - Parameter frames: Of the clip; nil where nobody knows yet, which is taken for more than one window.
+  public func peakBytes(frames: Int?) -> Int {
+    bytes(frames: frames) { estimate.peakBytes(self, window: $0) }
   }
 
   /// Bytes of kept attention of the largest window.
-  public func recordBytes(frames: Int) -> Int {
-    guard record != .recompute else { return 0 }
-    return windows(frames: frames).enumerated()
-      .map { estimate.recordBytes(self, window: window(index: $0.offset, count: $0.element)).all }.max() ?? 0
+  public func recordBytes(frames: Int?) -> Int {
+    record == .recompute ? 0 : bytes(frames: frames) { estimate.recordBytes(self, window: $0).all }
+  }
+
+  private func bytes(frames: Int?, of window: (ClipWindow) -> Double) -> Int {
+    let kinds = windowKinds(frames: frames ?? (clipLength ?? 1) * 2)
+    return Int(min(kinds.map { window($0.window) }.max() ?? 0, 0x1p62))
   }
 
   /// Floating-point operations of the whole run.
   public func operations(frames: Int) -> Double {
-    windows(frames: frames).enumerated().reduce(0) { total, entry in
-      let window = window(index: entry.offset, count: entry.element)
-      let works = edits.map { estimate.work(self, window: window, edit: $0) }
+    windowKinds(frames: frames).reduce(0) { total, kind in
+      let works = edits.map { estimate.work(self, window: kind.window, edit: $0) }
       guard let first = works.first else { return total }
-      return total + first.encode + first.invert + first.reconstruct + works.reduce(0) { $0 + $1.edit + $1.decode }
+      let window = first.encode + first.invert + first.reconstruct + works.reduce(0) { $0 + $1.edit + $1.decode }
+      return total + Double(kind.times) * window
     }
   }
 }

@@ -64,14 +64,26 @@ public struct EditPlan: Sendable {
           .settings, "several edits of one inversion need the same source prompt, steps, sizes and frame coupling")
       }
     }
-    scheduler = try DDIMScheduler(model.schedulerConfiguration, steps: shared.steps)
+    do {
+      scheduler = try DDIMScheduler(model.schedulerConfiguration, steps: shared.steps)
+    } catch let error as ModelError {
+      throw SettingsError(error.description, in: "steps")
+    }
     var warnings: [String] = []
 
+    guard model.tokenizer.length == PromptWords.contextLength else {
+      throw EditError(
+        .settings,
+        "the model reads \(model.tokenizer.length) tokens; \(PromptWords.contextLength) are implemented")
+    }
+
     // Sizes.
+    try EditPlan.check(frameSize, "the clip")
     self.frameSize = frameSize
     let factor = model.autoencoder.factor
     let chosen = try EditPlan.workingSize(shared.size, frameSize: frameSize, model: model)
-    transform = FrameTransform(geometry, frameSize: frameSize, workingSize: chosen)
+    try EditPlan.check(chosen, "size")
+    transform = try FrameTransform(geometry, frameSize: frameSize, workingSize: chosen)
     workingSize = transform.workingSize
     outputSize = transform.outputSize
     guard workingSize.width % factor == 0, workingSize.height % factor == 0 else {
@@ -93,7 +105,7 @@ public struct EditPlan: Sendable {
     case .channels(let width): couplingMinWidth = width
     case .secondLevel: couplingMinWidth = widths.count > 1 ? widths[1] : widths[0]
     }
-    clipLength = shared.clipLength == 0 ? nil : shared.clipLength
+    clipLength = shared.clipLength > 0 ? shared.clipLength : nil
     record = shared.record
     maskSites = BlendMask.sites(
       among: sites, latentRows: latentRows, latentColumns: latentColumns, maxTokens: shared.fusionMaxTokens)
@@ -102,8 +114,7 @@ public struct EditPlan: Sendable {
     func padded(_ prompt: String, _ name: String) -> [Int] {
       let (ids, lost) = model.tokenizer.padded(prompt)
       if let lost {
-        let warning = "\(name): the prompt is longer than the model reads; lost: \(lost)"
-        if !warnings.contains(warning) { warnings.append(warning) }
+        EditPlan.note("\(name): the prompt is longer than the model reads; lost: \(lost)", in: &warnings)
       }
       return ids
     }
@@ -141,6 +152,17 @@ public struct EditPlan: Sendable {
     estimate = CostEstimate(model: model)
   }
 
+  /// Adds a warning once.
+  static func note(_ warning: String, in warnings: inout [String]) {
+    if !warnings.contains(warning) { warnings.append(warning) }
+  }
+
+  private static func check(_ size: FrameSize, _ what: String) throws {
+    guard 1...1 << 16 ~= size.width, 1...1 << 16 ~= size.height else {
+      throw EditError(.settings, "\(what): \(size) pixels; each side must be 1 to \(1 << 16)")
+    }
+  }
+
   /// The working size: the one asked for, else the model's native area at the clip's aspect with sides that the UNet
   /// halves evenly.
   private static func workingSize(
@@ -161,11 +183,22 @@ public struct EditPlan: Sendable {
       ? [] : sites.filter { $0.kind == .selfAttention && $0.channels >= couplingMinWidth }
   }
 
-  /// Frames of each window of a clip of `frames` frames.
-  public func windows(frames: Int) -> [Int] {
-    guard let clipLength, frames > clipLength else { return frames > 0 ? [frames] : [] }
-    let whole = [Int](repeating: clipLength, count: frames / clipLength)
-    return frames % clipLength == 0 ? whole : whole + [frames % clipLength]
+  /// How a clip of `frames` frames is cut into windows: how many there are, and the frames of the first and of the last.
+  public func windows(frames: Int) -> (count: Int, first: Int, last: Int) {
+    let length = min(clipLength ?? frames, frames)
+    guard length > 0 else { return (0, 0, 0) }
+    let (whole, rest) = frames.quotientAndRemainder(dividingBy: length)
+    return (whole + (rest > 0 ? 1 : 0), length, rest > 0 ? rest : length)
+  }
+
+  /// The different windows of a clip and how often each comes: at most three, however long the clip says it is.
+  func windowKinds(frames: Int) -> [(window: ClipWindow, times: Int)] {
+    let windows = windows(frames: frames)
+    guard windows.count > 0 else { return [] }
+    var kinds = [(window: window(index: 0, count: windows.first), times: 1)]
+    if windows.count > 2 { kinds.append((window(index: 1, count: windows.first), windows.count - 2)) }
+    if windows.count > 1 { kinds.append((window(index: 1, count: windows.last), 1)) }
+    return kinds
   }
 
   func window(index: Int, count: Int) -> ClipWindow { ClipWindow(index: index, count: count, coupling: coupling) }
@@ -198,10 +231,11 @@ extension PlannedEdit {
       let named = settings.wordWeights.map(\.word) + settings.crossReplace.words.map(\.word)
         + (settings.blendWords?.target ?? [])
       for word in target.missing(named) {
-        warnings.append("\"\(word)\" does not occur in the prompt \"\(target.prompt)\" and has no effect")
+        EditPlan.note("\"\(word)\" does not occur in the prompt \"\(target.prompt)\" and has no effect", in: &warnings)
       }
       for word in source?.missing(settings.blendWords?.source ?? []) ?? [] {
-        warnings.append("\"\(word)\" does not occur in the prompt \"\(source?.prompt ?? "")\": its mask is empty")
+        EditPlan.note(
+          "\"\(word)\" does not occur in the prompt \"\(source?.prompt ?? "")\": its mask is empty", in: &warnings)
       }
     }
 
@@ -235,6 +269,9 @@ extension PlannedEdit {
     if blendsAttention { needs.maskSteps = needs.selfSteps }
     if blendsLatents { needs.maskSteps = Set(0..<steps) }
     if blendsAttention || blendsLatents { needs.maskSites = Set(maskSites) }
+    if fuses, settings.blendsAttention || settings.blendLatents, source != nil, maskSites.isEmpty {
+      warnings.append("no cross-attention layer is small enough for a blending mask: nothing is blended")
+    }
     self.needs = needs
   }
 }

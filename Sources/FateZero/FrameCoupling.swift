@@ -30,7 +30,7 @@ public enum FrameReference: Sendable, Hashable {
     case "last": self = .last
     case "middle", "mid": self = .middle
     default:
-      guard let distance = Int(text), abs(distance) <= 1_000_000 else { return nil }
+      guard let distance = Int(text), (-1_000_000...1_000_000).contains(distance) else { return nil }
       self = .relative(distance)
     }
   }

@@ -35,7 +35,8 @@ struct FrameTransform: Sendable {
   private let window: (left: Int, top: Int, scaled: FrameSize)
   private let back: Resampling
 
-  init(_ geometry: FrameGeometry, frameSize: FrameSize, workingSize: FrameSize) {
+  /// - Throws: `EditError` where the crop leaves so thin a strip that its scaled picture would fill the memory.
+  init(_ geometry: FrameGeometry, frameSize: FrameSize, workingSize: FrameSize) throws {
     self.frameSize = frameSize
     switch geometry {
     case .whole:
@@ -52,6 +53,9 @@ struct FrameTransform: Sendable {
       let size = FrameSize(width: frameSize.width - left - right, height: frameSize.height - top - bottom)
       crop = (left, top, size)
       let scaled = FrameTransform.referenceScaledSize(size, imageSize: imageSize)
+      guard scaled.width * scaled.height <= 1 << 28 else {
+        throw EditError(.settings, "the offset leaves \(size) pixels of \(frameSize): too thin to scale to \(imageSize)")
+      }
       self.workingSize = FrameSize(width: imageSize, height: imageSize)
       outputSize = self.workingSize
       window = ((scaled.width - imageSize) / 2, (scaled.height - imageSize) / 2, scaled)

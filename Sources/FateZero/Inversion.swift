@@ -1,9 +1,9 @@
 import StableDiffusion
 import Tensors
 
-/// A clip window, inverted: its latents at every noise level, and what the source's attention saw on the way. A value that
-/// outlives one edit.
-public struct Inversion: Sendable {
+/// A clip window, inverted: its latents at every noise level, and what the source's attention saw on the way. A value: all
+/// edits of the window read the same one.
+struct Inversion: Sendable {
   /// z_0 ... z_N, each (frames, rows, columns, channels) with the carried frames first.
   let latents: [Tensor]
   let window: ClipWindow
@@ -14,10 +14,6 @@ public struct Inversion: Sendable {
   /// The reconstruction pass's latents x_0 ... x_N, where attention comes from one.
   let reconstruction: [Tensor]?
   let record: AttentionRecord
-  let needs: RecordingNeeds
-
-  /// Bytes of the kept attention.
-  public var recordByteCount: Int { record.byteCount }
 }
 
 /// A frame of an earlier window that later ones read: its latents at every level, of the inversion and of each edit.

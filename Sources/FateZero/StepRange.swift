@@ -32,7 +32,7 @@ public struct StepRange: Sendable, Equatable, CustomStringConvertible {
   /// The steps of `count` that lie in the range. Both ends are `int(x * count)`, as in the reference; the caller
   /// chooses `count` (the number of steps for self-attention, one more for cross-attention).
   public func steps(of count: Int) -> Range<Int> {
-    func index(_ fraction: Double) -> Int { Int(min(max(fraction * Double(count), 0), Double(count))) }
+    func index(_ fraction: Double) -> Int { fraction > 0 ? Int(min(fraction * Double(count), Double(count))) : 0 }
     let lower = index(start)
     return lower..<max(lower, index(end))
   }

@@ -11,6 +11,8 @@ public final class Trace {
   }
 
   private var entries: [String: (shape: [Int], values: Values)] = [:]
+  private var states: [Tensor] = []
+  private var steps = 0
   private var images: [[Float]] = []
 
   public init() {}
@@ -45,9 +47,16 @@ public final class Trace {
   func setInversion(_ levels: [Tensor], window: ClipWindow) { set("latents.inv", levels, window) }
   func setReconstruction(_ states: [Tensor], window: ClipWindow) { set("latents.save_run", states, window) }
 
-  func setEdit(_ states: [Tensor], window: ClipWindow) {
-    set("latents.edit", states, window)
-    images = []
+  /// Forgets the edit before.
+  func beginEdit(steps: Int) {
+    self.steps = steps
+    (states, images) = ([], [])
+    entries = entries.filter { !$0.key.hasPrefix("mask.") }
+  }
+
+  func addEditStep(_ state: Tensor, window: ClipWindow) {
+    states.append(state)
+    if states.count == steps { set("latents.edit", states, window) }
   }
 
   /// (steps, channels, frames, rows, columns) from (frames, rows, columns, channels) of each step.
@@ -76,10 +85,11 @@ public final class Trace {
     )
   }
 
-  /// A decoded picture of the edit, (height, width, 3) in 0...1.
-  func addImage(_ picture: [Float], size: FrameSize) {
+  /// The decoded pictures of the edit, (height, width, 3) in 0...1, one after the other.
+  func addImage(_ picture: [Float], of count: Int, size: FrameSize) {
     images.append(picture)
-    entries["image"] = ([images.count, size.height, size.width, 3], .numbers(images.flatMap { $0 }))
+    guard images.count == count else { return }
+    entries["image"] = ([count, size.height, size.width, 3], .numbers(images.flatMap { $0 }))
   }
 
   private static func place(_ step: Int, _ rows: Int, _ columns: Int) -> String {

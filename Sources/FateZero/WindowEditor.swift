@@ -2,7 +2,7 @@ import StableDiffusion
 import Tensors
 
 /// Inverts and edits one window of a clip. A run of the network is a pass; passes are counted.
-public final class WindowEditor {
+final class WindowEditor {
   let plan: EditPlan
   private let model: StableDiffusionModel
   private let device: Device
@@ -11,7 +11,7 @@ public final class WindowEditor {
   private let reconstruction: TextConditioning?
   private let targets: [TextConditioning]
   /// Passes of the UNet so far.
-  public private(set) var passes = 0
+  private(set) var passes = 0
   var report: (ClipEditor.Progress.Phase, Int) -> Void = { _, _ in }
   let trace: Trace?
 
@@ -46,15 +46,20 @@ public final class WindowEditor {
 
   // MARK: Frames and latents
 
-  /// (f, height, width, 3) in -1...1 -> latents.
+  /// Pictures (1, height, width, 3) in -1...1 -> latents (f, rows, columns, channels).
   func encode(_ pictures: [Tensor]) throws -> Tensor {
     // What encoding leaves in the pool fits no tensor of the UNet.
     defer { device.trimMemory() }
     return try device.perform(cancellation: cancellation) {
       try device.concatenate(
         try pictures.enumerated().map { index, picture in
-          defer { report(.encode, index + 1) }
-          return try model.autoencoder.encode(picture, device: device)
+          let latents = try model.autoencoder.encode(picture, device: device)
+          guard !latents.floats.contains(where: { !$0.isFinite }) else {
+            throw EditError(
+              .numerics, "the autoencoder's latents of frame \(index + 1) are not finite: check the checkpoint's weights")
+          }
+          report(.encode, index + 1)
+          return latents
         })
     }
   }
@@ -102,8 +107,7 @@ public final class WindowEditor {
     trace?.setInversion(levels, window: window)
     guard fromReconstruction, let reconstruction else {
       return Inversion(
-        latents: levels, window: window, text: source, sourceLatents: levels, reconstruction: nil, record: record,
-        needs: plan.needs)
+        latents: levels, window: window, text: source, sourceLatents: levels, reconstruction: nil, record: record)
     }
     return try reconstruct(levels, window: window, carried: carried, text: reconstruction)
   }
@@ -135,31 +139,37 @@ public final class WindowEditor {
     trace?.setReconstruction(Array(states.dropFirst()), window: window)
     return Inversion(
       latents: levels, window: window, text: text.conditional, sourceLatents: Array(states.dropLast().reversed()),
-      reconstruction: states, record: record, needs: plan.needs)
+      reconstruction: states, record: record)
   }
 
   // MARK: Edit
 
   /// DDIM downwards from z_N with the target prompt, its attention fused with the source's.
   ///
-  /// - Returns: x_0 ... x_N, each with the carried frames first.
-  func edit(_ index: Int, of inversion: Inversion, carried: [CarriedFrame]) throws -> [Tensor] {
+  /// - Parameter keeping: Frames of the run whose whole trajectory later windows will read.
+  /// - Returns: The edited latents, the carried frames first, and for each kept frame x_0 ... x_N.
+  func edit(
+    _ index: Int, of inversion: Inversion, carried: [CarriedFrame], keeping: [Int] = []
+  ) throws -> (latents: Tensor, kept: [[Tensor]]) {
+    // The inversion's pass took one run of the clip, this one takes two: its blocks fit nothing any more.
+    device.trimMemory()
+    trace?.beginEdit(steps: plan.scheduler.steps)
     let edit = plan.edits[index]
     let scheduler = plan.scheduler
     let window = inversion.window
     let mask = BlendMask(threshold: edit.settings.blendThreshold)
     let maskSites = Set(plan.maskSites)
     var targetAttention = emptyMaskAttention(window)
-    var states = [inversion.latents[scheduler.steps]]
+    var state = inversion.latents[scheduler.steps]
+    var kept = try keeping.map { [try WindowEditor.copy(of: $0, in: state)] }
     for step in 0..<scheduler.steps {
-      let state = states[step]
       let sourceStep = scheduler.steps - 1 - step
       let source = try sourceAttention(inversion, step: sourceStep, needs: edit.needs)
       let fusesSelf = edit.selfSteps.contains(step)
 
       // The mask of this step, for each resolution that asks.
       var sourceAttention = emptyMaskAttention(window)
-      if let attention = sourceAttention, edit.blendsAttention || edit.blendsLatents {
+      if let attention = sourceAttention, (edit.blendsAttention && fusesSelf) || edit.blendsLatents {
         sourceAttention = plan.maskSites.reduce(into: attention) { attention, site in
           guard case .map(let map)? = source[site] else { return }
           attention.add(
@@ -198,12 +208,19 @@ public final class WindowEditor {
           next, with: inversion.latents[scheduler.steps - step], mask, source: sourceAttention,
           target: targetAttention, step: step, window: window)
       }
-      states.append(
-        try joined(carried.map { $0.edits[index][step + 1] }, next.rows(window.carried..<window.total)))
+      state = try joined(carried.map { $0.edits[index][step + 1] }, next.rows(window.carried..<window.total))
+      for (position, frame) in keeping.enumerated() {
+        kept[position].append(try WindowEditor.copy(of: frame, in: state))
+      }
+      trace?.addEditStep(state, window: window)
       report(.edit(index), step + 1)
     }
-    trace?.setEdit(Array(states.dropFirst()), window: window)
-    return states
+    return (state, kept)
+  }
+
+  /// One frame's latents by themselves: a view would keep the whole window.
+  static func copy(of frame: Int, in latents: Tensor) throws -> Tensor {
+    try Tensor(latents.rows(frame..<frame + 1).floats, shape: [1] + latents.shape.dropFirst())
   }
 
   /// What the source's attention saw at a step: from the record, or, where the record lacks it, computed again from the
@@ -275,7 +292,9 @@ public final class WindowEditor {
     guard text.batches == 2 else { return output }
     let frames = window.total
     return try perform {
-      try device.combine(1 - scale, output.rows(0..<frames), scale, output.rows(frames..<2 * frames))
+      let unconditional = output.rows(0..<frames)
+      let direction = try device.combine(1, output.rows(frames..<2 * frames), -1, unconditional)
+      return try device.combine(1, unconditional, scale, direction)
     }
   }
 
@@ -290,11 +309,14 @@ public final class WindowEditor {
   /// Ends the run where the latents left the numbers, naming the first layer whose output did. The pass is repeated with
   /// plain attention to find it.
   private func checkFinite(
-    _ latents: Tensor, _ stage: String, from input: Tensor, timestep: Int, text: TextConditioning, window: ClipWindow
+    _ latents: Tensor, _ stage: String, from input: @autoclosure () throws -> Tensor, timestep: Int,
+    text: TextConditioning, window: ClipWindow
   ) throws {
     guard latents.floats.contains(where: { !$0.isFinite }) else { return }
     var culprit: String?
-    _ = try pass(input, timestep: timestep, text: text, window: window, processor: PlainAttention()) { layer, output in
+    _ = try pass(
+      try input(), timestep: timestep, text: text, window: window, processor: PlainAttention()
+    ) { layer, output in
       if culprit == nil, output.floats.contains(where: { !$0.isFinite }) { culprit = layer }
     }
     let layer = culprit.map { "it began in the layer \($0)" } ?? "it began in the fused attention or the guidance"

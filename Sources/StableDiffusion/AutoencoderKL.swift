@@ -97,12 +97,10 @@ public final class AutoencoderKL: Sendable {
   }
 
   /// Pixels of a frame's side for one latent.
-  public var factor: Int { 1 << (configuration.blockOutChannels.count - 1) }
+  public var factor: Int { configuration.downscaleFactor }
 
   /// Frames (f, H, W, 3) in -1...1 -> scaled latents (f, H/factor, W/factor, latent channels).
-  ///
-  /// - Parameter progress: Called after each frame.
-  public func encode(_ frames: Tensor, device: Device, progress: (Int) throws -> Void = { _ in }) throws -> Tensor {
+  public func encode(_ frames: Tensor, device: Device) throws -> Tensor {
     let latent = configuration.latentChannels
     var latents: [Tensor] = []
     for index in 0..<frames.shape[0] {
@@ -125,7 +123,6 @@ public final class AutoencoderKL: Sendable {
         for channel in 0..<latent { mean.append(moments[pixel + channel] * scaling) }
       }
       latents.append(try Tensor(mean, shape: [1, hidden.shape[1], hidden.shape[2], latent]))
-      try progress(index + 1)
     }
     return try device.concatenate(latents)
   }

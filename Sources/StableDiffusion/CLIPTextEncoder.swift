@@ -42,7 +42,8 @@ public final class CLIPTextEncoder: Sendable {
       throw TensorError("\(tokens.count) tokens: the text encoder takes 1 to \(configuration.maximumPositions)")
     }
     guard let highest = tokens.max(), highest < configuration.vocabularySize, tokens.allSatisfy({ $0 >= 0 }) else {
-      throw TensorError(
+      throw ModelError(
+        .badData,
         "the tokenizer gave the id \(tokens.max() ?? 0), but the text encoder has \(configuration.vocabularySize) words: "
           + "tokenizer/ and text_encoder/ are of two models")
     }

@@ -24,15 +24,17 @@ public struct DDIMScheduler: Sendable {
     let ratio = training / steps
     self.ratio = ratio
     timesteps = (0..<steps).map { (steps - 1 - $0) * ratio + configuration.stepsOffset }
-    guard timesteps[0] < training else {
+    // Accumulated in double, as PyTorch's cumprod does.
+    var product = 1.0
+    cumulativeAlphas = DDIMScheduler.betas(configuration).map { beta in
+      product *= Double(1 - beta)
+      return Float(product)
+    }
+    guard timesteps[0] < cumulativeAlphas.count else {
       throw ModelError(
         .unsupported,
-        "\(steps) steps begin at timestep \(timesteps[0]), past the schedule's last (\(training - 1)): use fewer steps")
-    }
-    var product: Float = 1
-    cumulativeAlphas = DDIMScheduler.betas(configuration).map { beta in
-      product *= 1 - beta
-      return product
+        "\(steps) steps begin at timestep \(timesteps[0]), past the schedule's last (\(cumulativeAlphas.count - 1)): "
+          + "use fewer steps")
     }
   }
 
@@ -75,9 +77,11 @@ public struct DDIMScheduler: Sendable {
     case .epsilon: noise = output
     case .velocity: noise = try device.combine(from.squareRoot(), output, (1 - from).squareRoot(), latents)
     }
+    // In double: neighbouring levels nearly cancel.
+    let (from, to) = (Double(from), Double(to))
     let ratio = (to / from).squareRoot()
-    return try device.combine(
-      ratio, latents, (1 - to).squareRoot() - ratio * (1 - from).squareRoot(), noise)
+    let noiseShare = (1 - to).squareRoot() - ratio * (1 - from).squareRoot()
+    return try device.combine(Float(ratio), latents, Float(noiseShare), noise)
   }
 
   /// The noise added at each training timestep, in float32 as PyTorch computes it.

@@ -36,7 +36,8 @@ public struct SchedulerConfiguration: Sendable, Hashable {
         default: throw json.mismatch("trained_betas", value, "a list of numbers between 0 and 1")
         }
       }
-      trainingSteps = betas.count
+      // The step ratio follows num_train_timesteps, whatever the length of the list, as in diffusers.
+      trainingSteps = try json.integer("num_train_timesteps", default: 1000, in: 1...100_000)
       betaSchedule = .trained(betas)
       guard (1...100_000).contains(betas.count) else {
         throw ModelError(.badData, "\(path): trained_betas has \(betas.count) numbers; it must have 1 to 100000")

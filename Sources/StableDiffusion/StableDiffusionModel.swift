@@ -12,7 +12,6 @@ public final class StableDiffusionModel: Sendable {
   public let identity: String
   /// Numbers in the weights.
   public let parameterCount: Int
-  public let isLoaded: Bool
 
   /// - Parameters:
   ///   - device: Where the weights are packed; nil opens the checkpoint only.
@@ -25,7 +24,6 @@ public final class StableDiffusionModel: Sendable {
     tokenizer = try directory.tokenizer()
     schedulerConfiguration = directory.scheduler
     identity = directory.identity
-    isLoaded = device != nil
 
     var parameters = Parameters(directory.weights(.textEncoder), device: device, component: .textEncoder)
     textEncoder = try CLIPTextEncoder(directory.textEncoder, parameters)
@@ -44,18 +42,5 @@ public final class StableDiffusionModel: Sendable {
     try parameters.finish(surplus: surplus)
     parameterCount = count + parameters.parameterCount
     progress(1)
-
-    guard unet.configuration.crossAttentionDimension == textEncoder.configuration.hiddenSize else {
-      throw ModelError(
-        .badData,
-        "the UNet reads text of width \(unet.configuration.crossAttentionDimension), the text encoder writes "
-          + "\(textEncoder.configuration.hiddenSize): they are of two models")
-    }
-    guard unet.configuration.inputChannels == autoencoder.configuration.latentChannels else {
-      throw ModelError(
-        .badData,
-        "the UNet takes \(unet.configuration.inputChannels) channels, the autoencoder has "
-          + "\(autoencoder.configuration.latentChannels): they are of two models")
-    }
   }
 }

@@ -172,12 +172,10 @@ public final class UNet: Sendable {
     inspect: ((String, Tensor) throws -> Void)? = nil
   ) throws -> Tensor {
     let batches = text.batches
-    let frames = latents.shape[0] / batches
-    guard latents.shape.count == 4, latents.shape[0] == batches * frames, coupling.count == frames,
+    let frames = coupling.count
+    guard latents.shape.count == 4, frames > 0, latents.shape[0] == batches * frames,
       latents.shape[3] == configuration.inputChannels
-    else {
-      throw TensorError("latents \(latents.shape) do not fit \(batches) runs of \(coupling.count) frames")
-    }
+    else { throw TensorError("latents \(latents.shape) do not fit \(batches) runs of \(frames) frames") }
     let embedding = try timeLinear2(
       try timeLinear1(try timeEmbedding(timestep), device: device, activation: .silu), device: device)
     let pass = UNetPass(

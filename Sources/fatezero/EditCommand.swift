@@ -107,13 +107,13 @@ struct EditCommand: ParsableCommand {
       let picture = try Frame(width: frame.width, height: frame.height, pixels: frame.pixels)
       if let window = try editor.push(picture) { try write(window) }
     }
-    if let window = try editor.finish() { try write(window) }
     if let wanted = job.wantedFrames, count < wanted {
       throw CommandFailure(
         .data,
         "\(reader.name) has \(Numerals.count(count, "frame")) where the configuration takes \(wanted); set --frames to "
           + "take fewer")
     }
+    if let window = try editor.finish() { try write(window) }
     for writer in writers { try writer.finish() }
     if let trace, let path = options.trace {
       do { try trace.write(to: path) } catch let error as ModelError {
@@ -139,7 +139,7 @@ struct EditCommand: ParsableCommand {
 
   private static func checkMemory(_ plan: EditPlan, frames: Int?, limit: Int?) throws {
     guard let limit else { return }
-    let peak = plan.peakBytes(frames: frames ?? plan.clipLength ?? 1)
+    let peak = plan.peakBytes(frames: frames)
     guard peak > limit else { return }
     throw CommandFailure(
       .memory,
@@ -153,6 +153,6 @@ extension PlanReport {
   var headline: String {
     let count = frames.map { Numerals.count($0, "frame") } ?? "frames"
     return "\(count) of \(plan.frameSize), edited at \(plan.workingSize)"
-      + (frames.map { plan.windows(frames: $0).count > 1 ? " in \(plan.windows(frames: $0).count) windows" : "" } ?? "")
+      + (frames.map { plan.windows(frames: $0).count }.map { $0 > 1 ? " in \($0) windows" : "" } ?? "")
   }
 }

@@ -36,9 +36,8 @@ struct EditJob {
     let directory = try ModelDirectory(path: try ModelLocation.find(model), variant: options.variant)
     self.directory = directory
 
-    // Defaults, preset, the model's recommendation, the configuration, the options: later ones win.
+    // Defaults, the model's recommendation, preset, the configuration, the options: later ones win.
     var base = Settings()
-    if let preset = layer.last(where: { $0.name == "preset" }) { try base.set("preset", to: preset.text) }
     if let recommended = directory.recommendedSettings {
       do {
         try base.apply(try ModelDefaults.layer(json: Array(recommended.utf8)))
@@ -46,12 +45,16 @@ struct EditJob {
         throw CommandFailure(.data, "\(directory.path)/\(error.description)")
       }
     }
+    if let preset = layer.last(where: { $0.name == "preset" }) { try base.set("preset", to: preset.text) }
     let given = layer.filter { $0.name != "preset" }
     let prompts = options.settings.edit
     var edits: [Settings] = []
     for index in 0..<(prompts.isEmpty ? configuration?.edits.count ?? 0 : prompts.count) {
       var settings = base
       if let configuration { configuration.apply(edit: min(index, configuration.edits.count - 1), to: &settings) }
+      // Words typed beside a configuration are looked up as typed words are.
+      let names = ["blend-words", "word-weights", "cross-replace"]
+      if !prompts.isEmpty || given.contains(where: { names.contains($0.name) }) { settings.wordMatching = .relaxed }
       try settings.apply((prompts.isEmpty ? [] : [("edit", prompts[index])]) + given)
       if options.preview { settings.steps = min(settings.steps, Self.previewSteps) }
       edits.append(settings)

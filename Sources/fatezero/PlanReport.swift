@@ -43,9 +43,9 @@ struct PlanReport {
     guard let frames else {
       return plan.clipLength.map { "of \(Numerals.count($0, "frame"))" } ?? "the whole clip at once"
     }
-    let counts = plan.windows(frames: frames)
-    guard let first = counts.first, let last = counts.last, counts.count > 1 else { return "1, the whole clip" }
-    return "\(counts.count) of \(Numerals.count(first, "frame"))" + (last == first ? "" : ", the last of \(last)")
+    let (count, first, last) = plan.windows(frames: frames)
+    guard count > 1 else { return "1, the whole clip" }
+    return "\(count) of \(Numerals.count(first, "frame"))" + (last == first ? "" : ", the last of \(last)")
   }
 
   private var coupling: String {
@@ -60,8 +60,8 @@ struct PlanReport {
   private var framesAtOnce: Int { frames ?? plan.clipLength ?? 1 }
 
   private var memory: String {
-    let peak = plan.peakBytes(frames: framesAtOnce)
-    let kept = plan.recordBytes(frames: framesAtOnce)
+    let peak = plan.peakBytes(frames: frames)
+    let kept = plan.recordBytes(frames: frames)
     var text = "about \(Numerals.bytes(peak)), of that kept attention \(Numerals.bytes(kept)) (\(plan.record.rawValue))"
     if let memoryLimit {
       text +=

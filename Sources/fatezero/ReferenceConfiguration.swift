@@ -201,7 +201,7 @@ extension FrameReference {
     case "last": self = .last
     case "mid", "middle": self = .middle
     default:
-      guard let distance = Int(text), abs(distance) <= 1_000_000 else { return nil }
+      guard let distance = Int(text), (-1_000_000...1_000_000).contains(distance) else { return nil }
       self = .relative(distance)
     }
   }

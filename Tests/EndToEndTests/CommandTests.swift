@@ -23,6 +23,33 @@ extension EndToEndTests {
       #expect(!bench.exists("out.mkv"))
     }
 
+    /// Windows must not be seen: between consecutive frames the result changes, measured by the source's own change, at the
+    /// boundary of two windows at most 1.15 times as much as inside of them.
+    @Test func windowsDoNotShow() throws {
+      let clip = "\(Workbench.root)/Examples/cat.mp4"
+      try bench.succeed(
+        """
+        "$FATEZERO" edit "\(clip)" out.nut --clip-length 4 --steps 20 --edit "a [cat -> tiger] on the grass"
+        """)
+      let (before, after) = ([UInt8](try bench.pixels(clip)), [UInt8](try bench.pixels("out.nut")))
+      #expect(before.count == after.count)
+      let area = 128 * 128 * 3
+      func change(_ pixels: [UInt8], _ frame: Int) -> Double {
+        (0..<area).reduce(0.0) {
+          $0 + abs(Double(pixels[(frame + 1) * area + $1]) - Double(pixels[frame * area + $1]))
+        }
+      }
+      let changes = (0..<before.count / area - 1).map { change(after, $0) / change(before, $0) }
+      func mean(_ chosen: (Int) -> Bool) -> Double {
+        let values = changes.indices.filter(chosen).map { changes[$0] }
+        return values.reduce(0, +) / Double(values.count)
+      }
+      let ratio = mean { $0 % 4 == 3 } / mean { $0 % 4 != 3 }
+      print("change at window boundaries against inside: \(ratio)")
+      #expect(changes.count == 15)
+      #expect(ratio <= 1.15)
+    }
+
     @Test func inspectSaysWhatACheckpointIs() throws {
       let text = String(decoding: try bench.succeed(#""$FATEZERO" inspect "$MODEL""#).output, as: UTF8.self)
       for word in ["unet", "vae", "text"] {

@@ -223,3 +223,48 @@ import Testing
     }
   }
 }
+
+/// Plans of absurd clips and settings: an answer or an error, never a trap.
+@Suite struct EditPlanTests {
+  private func plan(_ size: FrameSize, _ change: (inout Settings) -> Void = { _ in }) throws -> EditPlan {
+    let model = try StableDiffusionModel(
+      ModelDirectory(path: Fixtures.oracle.appendingPathComponent("models/tinyA").path), device: nil)
+    var settings = Settings()
+    settings.edit = "a tiger"
+    settings.source = "a cat"
+    settings.size = WorkingSize(width: 64, height: 64)
+    change(&settings)
+    return try EditPlan(model: model, edits: [settings], frameSize: size)
+  }
+
+  @Test func clipsThatSayTheyAreEndlessAreCounted() throws {
+    let plan = try plan(FrameSize(width: 64, height: 64))
+    #expect(plan.windows(frames: .max).count == Int.max / 8 + 1)
+    #expect(plan.peakBytes(frames: .max) == plan.peakBytes(frames: 17))
+    #expect(plan.operations(frames: .max).isFinite)
+    #expect(plan.windows(frames: 0).count == 0)
+    #expect(plan.peakBytes(frames: nil) >= plan.peakBytes(frames: 8))
+  }
+
+  @Test func absurdSettingsCostAbsurdMuch() throws {
+    let plan = try plan(FrameSize(width: 65536, height: 65536)) {
+      $0.size = WorkingSize(width: 8192, height: 8192)
+      $0.fusionMaxTokens = 1 << 20
+      $0.clipLength = 100_000
+      $0.record = .maps
+    }
+    #expect(plan.peakBytes(frames: 1_000_000) > 1 << 50)
+  }
+
+  @Test(arguments: [(0, 0), (-5, 5), (64, 1 << 20)])
+  func sizesThatAreNone(_ width: Int, _ height: Int) {
+    #expect(throws: EditError.self) { try plan(FrameSize(width: width, height: height)) { $0.size = nil } }
+    #expect(throws: EditError.self) {
+      try plan(FrameSize(width: 64, height: 64)) { $0.size = WorkingSize(width: width, height: height) }
+    }
+  }
+
+  @Test func moreStepsThanTheScheduleHas() {
+    #expect(throws: SettingsError.self) { try plan(FrameSize(width: 64, height: 64)) { $0.steps = 1000 } }
+  }
+}

@@ -20,7 +20,7 @@ import Testing
     let clip = try dump[input]
     let want = try dump[name]
     let frameSize = FrameSize(width: clip.shape[2], height: clip.shape[1])
-    let transform = FrameTransform(
+    let transform = try FrameTransform(
       .reference(imageSize: size, offset: offset), frameSize: frameSize,
       workingSize: FrameSize(width: size, height: size))
     let scaled = try dump["\(name).scaled_size"].values.map { Int($0) }
@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test func wholeFramesComeBackAtTheirSize() throws {
-    let transform = FrameTransform(
+    let transform = try FrameTransform(
       .whole, frameSize: FrameSize(width: 101, height: 67), workingSize: FrameSize(width: 64, height: 64))
     let frame = try Frame(width: 101, height: 67, pixels: [UInt8](repeating: 77, count: 101 * 67 * 3))
     let picture = try transform.picture(of: frame)
