@@ -38,14 +38,15 @@ class Block(nn.Module):
 class Classifier(nn.Module):
     """Logits for each of `LABELS` from frames (n, 3, 128, 128) in -1...1."""
 
-    def __init__(self, widths=(24, 48, 96, 128, 160)):
+    def __init__(self, widths=(32, 64, 96, 128, 160)):
         super().__init__()
         self.blocks = nn.Sequential(*[Block(a, b) for a, b in zip((3, *widths), widths)])
         # Objects are small: the largest response matters as much as the mean.
         self.heads = nn.ModuleDict({name: nn.Linear(2 * widths[-1], len(values)) for name, values in LABELS.items()})
 
     def features(self, frames):
-        x = self.blocks(frames)
+        # Trained on channels-last tensors this network ended in heap corruption (PyTorch 2.15, CPU).
+        x = self.blocks(frames.contiguous())
         return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
 
     def forward(self, frames):
@@ -107,6 +108,12 @@ def train(work, minutes, rate=2e-3):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
+
+    def keep():
+        print(step, accuracy(model, *dataset.held_out(work)), flush=True)
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+        save_atomically(state, checkpoint)
+
     rng = np.random.default_rng([3, step])
     start = time.time()
     while (spent := (time.time() - start) / (minutes * 60)) < 1:
@@ -126,10 +133,9 @@ def train(work, minutes, rate=2e-3):
         loss.backward()
         optimizer.step()
         step += 1
-        if step % 200 == 0 or spent + 5 / (minutes * 60) > 1:
-            print(step, f"loss {loss.item():.3f}", accuracy(model, *dataset.held_out(work)), flush=True)
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-            save_atomically(state, checkpoint)
+        if step % 200 == 0:
+            keep()
+    keep()
 
 
 def main():
