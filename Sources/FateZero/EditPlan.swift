@@ -133,11 +133,13 @@ public struct EditPlan: Sendable {
     }
 
     var planned: [PlannedEdit] = []
-    for edit in edits {
-      let target = PromptWords(edit.edit, tokenizer: model.tokenizer, matching: edit.wordMatching)
+    let targets = edits.map { PromptWords($0.edit, tokenizer: model.tokenizer, matching: $0.wordMatching) }
+    for (edit, target) in zip(edits, targets) {
       planned.append(
         try PlannedEdit(
-          edit, source: source, target: target, targetTokens: padded(edit.edit, "edit"), steps: shared.steps,
+          edit.leavingOutWords { word in
+            target.positions(of: word).isEmpty && targets.contains { !$0.positions(of: word).isEmpty }
+          }, source: source, target: target, targetTokens: padded(edit.edit, "edit"), steps: shared.steps,
           maskSites: maskSites, warnings: &warnings))
     }
     self.edits = planned
@@ -205,6 +207,16 @@ public struct EditPlan: Sendable {
 }
 
 extension Settings {
+  /// What is said of single words is said to all edits of a clip: an edit leaves out what is about another's.
+  /// - Parameter isForeign: Whether a word is another edit's and not this one's.
+  func leavingOutWords(where isForeign: (String) -> Bool) -> Settings {
+    var settings = self
+    settings.wordWeights.removeAll { isForeign($0.word) }
+    settings.crossReplace.words.removeAll { isForeign($0.word) }
+    settings.blendWords?.target.removeAll(where: isForeign)
+    return settings
+  }
+
   /// Whether two edits can share one inversion.
   func sharesClip(with other: Settings) -> Bool {
     source == other.source && steps == other.steps && frameCoupling == other.frameCoupling

@@ -51,7 +51,7 @@ struct EditCommand: ParsableCommand {
     let frameCount = reader.info.estimatedFrameCount
     plan.warnings.forEach(warn)
     if let path = options.trace {
-      try Self.checkTrace(path, windows: frameCount.map { plan.windows(frames: $0).count })
+      try Self.checkTrace(path, beside: [input] + outputs, windows: frameCount.map { plan.windows(frames: $0).count })
     }
     try Self.checkMemory(plan, frames: frameCount, limit: job.memoryLimit)
 
@@ -124,7 +124,8 @@ struct EditCommand: ParsableCommand {
   }
 
   /// Finds out before the work what would spoil it at its end.
-  private static func checkTrace(_ path: String, windows: Int?) throws {
+  private static func checkTrace(_ path: String, beside clips: [String], windows: Int?) throws {
+    if clips.contains(path) { throw CommandFailure(.usage, "--trace \(path): that is the clip; name another file") }
     let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
     guard access(folder, W_OK) == 0 else {
       throw CommandFailure(.cannotCreate, "--trace \(path): \(String(cString: strerror(errno)))")

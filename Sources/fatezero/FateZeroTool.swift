@@ -28,6 +28,10 @@ import Glibc
     subcommands: [EditCommand.self, PlanCommand.self, InspectCommand.self])
 
   static func main() {
+    // What is opened later must not take the place of a standard stream that came closed.
+    for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+      _ = open("/dev/null", O_RDWR)
+    }
     // A reader that goes away is an error of the write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     do {

@@ -40,6 +40,10 @@ extension EndToEndTests {
       try expectFailure(": > in.mp4; edit in.mp4 out.mp4", status: 65, saying: "in.mp4")
     }
 
+    @Test func closedInput() throws {
+      try expectFailure("edit - out.mp4 <&-", status: 65, saying: "empty")
+    }
+
     @Test func garbage() throws {
       try expectFailure("head -c 100000 \"$FATEZERO\" > in.mp4; edit in.mp4 out.mp4", status: 65, saying: "in.mp4")
     }
@@ -107,6 +111,7 @@ extension EndToEndTests {
       try expectFailure("edit in.nut out.mkv --trace nowhere/trace.safetensors", status: 73, saying: "--trace nowhere")
       try expectFailure(
         "edit in.nut out.mkv --trace trace.safetensors --clip-length 2", status: 64, saying: "one window", "has 2")
+      try expectFailure("edit in.nut out.mkv --trace in.nut", status: 64, saying: "--trace in.nut")
       try expectFailure("edit in.nut - --progress pipe:1 | cat > frames.y4m", status: 64, saying: "--progress")
       #expect(try bench.contents("frames.y4m").isEmpty)
     }

@@ -218,6 +218,21 @@ extension EndToEndTests {
       #expect(try bench.pixels("only.nut") == first, "an edit does not depend on its neighbours")
     }
 
+    /// What an option says of a word holds for the edits that have it; a word that none has is an error.
+    @Test func anOptionForAWordOfOneOfSeveralEdits() throws {
+      try bench.succeed(
+        """
+        frames 12 2 > in.nut
+        edit in.nut 'out-{n}.nut' --edit "a [cat -> dog] on the grass" --word-weights dog=4 --cross-replace dog=0.4
+        edit in.nut plain.nut
+        """)
+      #expect(try bench.pixels("out-1.nut") == bench.pixels("plain.nut"))
+      let outcome = try bench.run(
+        #"edit in.nut 'no-{n}.nut' --edit "a [cat -> dog] on the grass" --word-weights lion=4"#)
+      #expect(outcome.status == 64)
+      #expect(outcome.errors.contains("lion"), "\(outcome.errors)")
+    }
+
     @Test func theSameBytesEveryTime() throws {
       try bench.succeed("frames 12 3 > in.nut; edit in.nut a.mkv; edit in.nut b.mkv")
       #expect(try bench.pixels("a.mkv") == bench.pixels("b.mkv"))
