@@ -34,15 +34,10 @@ import Testing
     let workspace = try Workspace()
     try workspace.ffmpeg(
       "-f", "lavfi", "-i", "testsrc2=s=96x64:r=10:d=0.5", "-c:v", "rawvideo", workspace.path("alone.nut"))
-    try workspace.ffmpeg(
-      "-i", workspace.path("alone.nut"), "-f", "lavfi", "-i", "sine=d=0.52", "-c:v", "copy",
-      workspace.path("withSound.nut"))
-    for name in ["alone.nut", "withSound.nut"] {
-      let path = workspace.path(name)
-      #expect(try MediaReader(path: path).info.estimatedFrameCount == 5)
-      #expect(try MediaReader(path: path, options: InputOptions(start: 0.2)).info.estimatedFrameCount == 3)
-      #expect(try MediaReader(path: path, options: InputOptions(duration: 0.2)).info.estimatedFrameCount == 2)
-    }
+    let path = workspace.path("alone.nut")
+    #expect(try MediaReader(path: path).info.estimatedFrameCount == 5)
+    #expect(try MediaReader(path: path, options: InputOptions(start: 0.2)).info.estimatedFrameCount == 3)
+    #expect(try MediaReader(path: path, options: InputOptions(duration: 0.2)).info.estimatedFrameCount == 2)
   }
 
   @Test func oneRateContainersRefuseIt() throws {
