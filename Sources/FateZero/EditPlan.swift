@@ -96,9 +96,11 @@ public struct EditPlan: Sendable {
     // Layers.
     sites = model.unet.sites(rows: latentRows, columns: latentColumns)
     guard sites.allSatisfy({ $0.rows > 0 && $0.columns > 0 }) else {
-      throw EditError(.settings, "size: \(workingSize) is too small for the model's \(model.unet.configuration.levels) levels")
+      throw EditError(
+        .settings, "size: \(workingSize) is too small for the model's \(model.unet.configuration.levels) levels")
     }
-    coupling = shared.frameCoupling
+    coupling =
+      shared.frameCoupling
       ?? (model.unet.hasTemporalAttention ? [.relative(-1), .first] : [.relative(0), .middle])
     let widths = model.unet.configuration.blockOutChannels
     switch shared.couplingMinWidth {
@@ -240,7 +242,8 @@ extension PlannedEdit {
 
     // Under the reference's exact matching a missing word is no error, but has no effect.
     if settings.wordMatching == .exact {
-      let named = settings.wordWeights.map(\.word) + settings.crossReplace.words.map(\.word)
+      let named =
+        settings.wordWeights.map(\.word) + settings.crossReplace.words.map(\.word)
         + (settings.blendWords?.target ?? [])
       for word in target.missing(named) {
         EditPlan.note("\"\(word)\" does not occur in the prompt \"\(target.prompt)\" and has no effect", in: &warnings)
@@ -277,7 +280,9 @@ extension PlannedEdit {
     // Edit step i reads the source's step N-1-i: both were computed at the same timestep.
     var needs = RecordingNeeds(maxTokens: settings.fusionMaxTokens)
     needs.selfSteps = Set(selfSteps.map { steps - 1 - $0 })
-    if let cross { needs.crossSteps = Set((0..<steps).filter { cross.at(step: $0).readsSource }.map { steps - 1 - $0 }) }
+    if let cross {
+      needs.crossSteps = Set((0..<steps).filter { cross.at(step: $0).readsSource }.map { steps - 1 - $0 })
+    }
     if blendsAttention { needs.maskSteps = needs.selfSteps }
     if blendsLatents { needs.maskSteps = Set(0..<steps) }
     if blendsAttention || blendsLatents { needs.maskSites = Set(maskSites) }

@@ -38,7 +38,7 @@ final class ProgressReport {
   ///   - framesOnOutput: Standard output carries frames, and nothing else.
   init(editCount: Int, target: String?, framesOnOutput: Bool = false) throws {
     if framesOnOutput, target == "pipe:\(STDOUT_FILENO)" || target == "/dev/stdout" {
-      throw CommandFailure(.usage, "--progress: standard output carries the frames; take pipe:2, another pipe or a file")
+      throw CommandFailure(.usage, "--progress: standard output carries the frames; take another pipe or a file")
     }
     self.editCount = editCount
     begin = clock.now
