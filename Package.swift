@@ -43,7 +43,8 @@ let package = Package(
     .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion", "Tensors", "TestSupport"]),
     .testTarget(name: "FateZeroTests", dependencies: ["FateZero", "StableDiffusion", "Tensors", "TestSupport"]),
     .testTarget(name: "MediaIOTests", dependencies: ["MediaIO"]),
-    .testTarget(name: "CommandTests", dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport"]),
+    .testTarget(
+      name: "CommandTests", dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport"]),
     .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
   ],
   swiftLanguageModes: [.v6]

@@ -39,7 +39,9 @@ final class AttentionFusion: AttentionProcessor {
     let controlled: (AttentionCall, Device) throws -> Tensor
     if call.site.kind == .selfAttention, fusesSelf, let source = source[call.site] {
       controlled = { try self.fuseSelf($0, source, device: $1) }
-    } else if call.site.kind == .crossAttention, observedSites.contains(call.site) || (cross != nil && source[call.site] != nil) {
+    } else if call.site.kind == .crossAttention,
+      observedSites.contains(call.site) || (cross != nil && source[call.site] != nil)
+    {
       controlled = { try self.fuseCross($0, device: $1) }
     } else {
       return try PlainAttention().attend(call, device: device)
@@ -52,7 +54,8 @@ final class AttentionFusion: AttentionProcessor {
   /// Rows inside the mask take the edit's map, rows outside the source's, all of them the edit's values.
   private func fuseSelf(_ call: AttentionCall, _ source: SourceAttention, device: Device) throws -> Tensor {
     let site = call.site
-    let share = ownShare?(site.rows, site.columns)
+    let share =
+      ownShare?(site.rows, site.columns)
       ?? [Float](repeating: 0, count: call.operands.queries.shape[0] * site.tokens)
     switch source {
     case .operands(let operands):

@@ -76,7 +76,8 @@ final class RecordingAttention: AttentionProcessor {
     if keepsMaps || call.site.kind == .crossAttention {
       entries[call.site] = .map(try device.attentionMaps(kept.operands, heads: call.site.heads, scale: call.scale))
     } else {
-      entries[call.site] = .operands(try RecordingAttention.compact(kept.operands, isPart: call.batches > 1, device: device))
+      entries[call.site] = .operands(
+        try RecordingAttention.compact(kept.operands, isPart: call.batches > 1, device: device))
     }
     return attended
   }

@@ -76,7 +76,9 @@ struct BlendMask: Sendable {
 
   /// The cross-attention layers that the mask is taken from: those of the recorded resolution nearest to a quarter of the
   /// latents' sides with at least 8 cells on its shorter side, or of the largest one where none has so many.
-  static func sites(among sites: [AttentionSite], latentRows: Int, latentColumns: Int, maxTokens: Int) -> [AttentionSite] {
+  static func sites(among sites: [AttentionSite], latentRows: Int, latentColumns: Int, maxTokens: Int)
+    -> [AttentionSite]
+  {
     let recorded = sites.filter { $0.kind == .crossAttention && $0.tokens <= maxTokens }
     func distance(_ site: AttentionSite) -> Double {
       abs(Double(site.rows) - Double(latentRows) / 4) + abs(Double(site.columns) - Double(latentColumns) / 4)

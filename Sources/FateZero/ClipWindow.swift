@@ -11,7 +11,8 @@ struct ClipWindow: Sendable, Equatable {
   init(index: Int, count: Int, coupling: [FrameReference]) {
     self.count = count
     carriesAnchor = index > 0 && coupling.contains { $0 == .middle || $0 == .first }
-    carriesPrevious = index > 0
+    carriesPrevious =
+      index > 0
       && coupling.contains {
         if case .relative(let distance) = $0 { distance < 0 } else { false }
       }

@@ -28,7 +28,8 @@ struct CostEstimate: Sendable {
       couplingMinWidth: plan.couplingMinWidth)
     let steps = Double(plan.scheduler.steps)
     let frame = autoencoder.operations(rows: plan.latentRows, columns: plan.latentColumns)
-    let recomputed = plan.record == .recompute
+    let recomputed =
+      plan.record == .recompute
       ? Double((0..<plan.scheduler.steps).filter { edit.needs.wantsAnything(step: $0) }.count) : 0
     return Work(
       encode: frame.encode * Double(window.count), invert: pass * steps,

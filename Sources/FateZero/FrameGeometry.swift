@@ -54,7 +54,8 @@ struct FrameTransform: Sendable {
       crop = (left, top, size)
       let scaled = FrameTransform.referenceScaledSize(size, imageSize: imageSize)
       guard scaled.width * scaled.height <= 1 << 28 else {
-        throw EditError(.settings, "the offset leaves \(size) pixels of \(frameSize): too thin to scale to \(imageSize)")
+        throw EditError(
+          .settings, "the offset leaves \(size) pixels of \(frameSize): too thin to scale to \(imageSize)")
       }
       self.workingSize = FrameSize(width: imageSize, height: imageSize)
       outputSize = self.workingSize

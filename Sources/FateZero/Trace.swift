@@ -36,7 +36,8 @@ public final class Trace {
     _ plan: EditPlan, _ edit: PlannedEdit, source: Tensor, target: Tensor, negative: Tensor, negativeTokens: [Int]
   ) {
     let texts = [
-      ("source", plan.sourceTokens, source), ("target", edit.targetTokens, target), ("uncond", negativeTokens, negative),
+      ("source", plan.sourceTokens, source), ("target", edit.targetTokens, target),
+      ("uncond", negativeTokens, negative),
     ]
     for (name, tokens, states) in texts {
       entries["tokens.\(name)"] = ([tokens.count], .identifiers(tokens))

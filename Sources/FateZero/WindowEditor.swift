@@ -28,7 +28,9 @@ final class WindowEditor {
       // A reconstruction is guided with the first edit's negative prompt.
       let reconstruction = try plan.reconstructionTokens.map { tokens in
         let prompt = try encode(tokens)
-        guard plan.edits[0].settings.guidanceScale > 1 else { return try model.unet.condition(on: prompt, device: device) }
+        guard plan.edits[0].settings.guidanceScale > 1 else {
+          return try model.unet.condition(on: prompt, device: device)
+        }
         let negative = try encode(plan.negativeTokens[0])
         return try model.unet.condition(on: try device.concatenate([negative, prompt]), device: device)
       }
@@ -56,7 +58,8 @@ final class WindowEditor {
           let latents = try model.autoencoder.encode(picture, device: device)
           guard !latents.floats.contains(where: { !$0.isFinite }) else {
             throw EditError(
-              .numerics, "the autoencoder's latents of frame \(index + 1) are not finite: check the checkpoint's weights")
+              .numerics,
+              "the autoencoder's latents of frame \(index + 1) are not finite: check the checkpoint's weights")
           }
           report(.encode, index + 1)
           return latents

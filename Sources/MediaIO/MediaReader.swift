@@ -261,7 +261,9 @@ public final class MediaReader {
     length: (duration: Double?, frames: Int?), rate: AVRational, isFiltered: Bool, limit: Int?
   ) -> Int? {
     var count = isFiltered ? nil : length.frames
-    if count == nil, let duration = length.duration { count = Int(min(max(1, (duration * av_q2d(rate)).rounded()), 1e15)) }
+    if count == nil, let duration = length.duration {
+      count = Int(min(max(1, (duration * av_q2d(rate)).rounded()), 1e15))
+    }
     guard let limit else { return count }
     return count.map { min($0, limit) }
   }

@@ -60,7 +60,8 @@ public final class AutoencoderKL: Sendable {
         channels = widths[level]
       }
       // Padded on the right and at the bottom only, unlike the UNet's.
-      let downsampler = level == widths.count - 1
+      let downsampler =
+        level == widths.count - 1
         ? nil
         : try scope.convolution(
           "downsamplers.0.conv", inputs: channels, outputs: channels, stride: 2,
@@ -71,9 +72,11 @@ public final class AutoencoderKL: Sendable {
     encoderMiddle = try middle(encoder.scope("mid_block"), channels)
     encoderNorm = try encoder.normalization("conv_norm_out", channels: channels)
     encoderOut = try encoder.convolution("conv_out", inputs: channels, outputs: 2 * latent)
-    quant = configuration.usesQuantConvolution
+    quant =
+      configuration.usesQuantConvolution
       ? try parameters.convolution("quant_conv", inputs: 2 * latent, outputs: 2 * latent, kernel: 1) : nil
-    postQuant = configuration.usesPostQuantConvolution
+    postQuant =
+      configuration.usesPostQuantConvolution
       ? try parameters.convolution("post_quant_conv", inputs: latent, outputs: latent, kernel: 1) : nil
 
     let decoder = parameters.scope("decoder")
@@ -87,7 +90,8 @@ public final class AutoencoderKL: Sendable {
         resnets.append(try resnet(scope.scope("resnets.\(layer)"), channels, width))
         channels = width
       }
-      let upsampler = block == widths.count - 1
+      let upsampler =
+        block == widths.count - 1
         ? nil : try scope.convolution("upsamplers.0.conv", inputs: channels, outputs: channels)
       blocks.append(Block(resnets: resnets, resampler: upsampler))
     }

@@ -58,7 +58,8 @@ public final class CLIPTextEncoder: Sendable {
         AttentionOperands(
           queries: try layer.query(normalized, device: device), keys: try layer.key(normalized, device: device),
           keyFrames: [[0]]),
-        values: try layer.value(normalized, device: device), heads: configuration.attentionHeads, scale: scale, causal: true)
+        values: try layer.value(normalized, device: device), heads: configuration.attentionHeads, scale: scale,
+        causal: true)
       hidden = try layer.output(attended, device: device, adding: hidden)
       normalized = try layer.norm2.layer(hidden, epsilon: configuration.layerNormEpsilon, device: device)
       let expanded = try layer.expand(normalized, device: device, activation: configuration.activation)

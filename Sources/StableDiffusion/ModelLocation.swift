@@ -43,7 +43,9 @@ public enum ModelLocation {
     // `share` beside bin/ or lib/, and beside lib/gstreamer-1.0/ with its one level (or Debian's two) more.
     var places = [1, 2, 3].filter { $0 <= parts.count }.map { "\(joined(parts.count - $0))/\(installed)" }
     // `.build`, or a second build folder such as `.build-tests`.
-    if let build = parts.lastIndex(where: { $0.hasPrefix(".build") }) { places.append("\(joined(build))/\(uninstalled)") }
+    if let build = parts.lastIndex(where: { $0.hasPrefix(".build") }) {
+      places.append("\(joined(build))/\(uninstalled)")
+    }
     return places
   }
 

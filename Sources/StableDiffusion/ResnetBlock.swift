@@ -22,7 +22,8 @@ struct ResnetBlock: Sendable {
     }
     norm2 = try parameters.normalization("norm2", channels: outputs)
     conv2 = try PseudoConvolution(parameters, "conv2", inputs: outputs, outputs: outputs)
-    shortcut = inputs == outputs
+    shortcut =
+      inputs == outputs
       ? nil : try parameters.convolution("conv_shortcut", inputs: inputs, outputs: outputs, kernel: 1)
   }
 

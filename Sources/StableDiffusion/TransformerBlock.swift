@@ -27,7 +27,8 @@ public struct TextConditioning: Sendable {
   /// The conditional run alone.
   public var conditional: TextConditioning {
     TextConditioning(
-      batches: 1, keys: keys.map { $0.rows(batches - 1..<batches) }, values: values.map { $0.rows(batches - 1..<batches) })
+      batches: 1, keys: keys.map { $0.rows(batches - 1..<batches) },
+      values: values.map { $0.rows(batches - 1..<batches) })
   }
 }
 

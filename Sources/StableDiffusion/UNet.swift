@@ -25,7 +25,8 @@ public final class UNet: Sendable {
     self.configuration = configuration
     guard !configuration.centersInputSample, configuration.middleBlockScaleFactor == 1 else {
       throw ModelError(
-        .unsupported, "unet/config.json: center_input_sample and mid_block_scale_factor other than 1 are not implemented")
+        .unsupported,
+        "unet/config.json: center_input_sample and mid_block_scale_factor other than 1 are not implemented")
     }
     let widths = configuration.blockOutChannels
     let groups = configuration.normGroups
@@ -102,7 +103,8 @@ public final class UNet: Sendable {
           transformers.append(try transformer(scope, .up, block: block, index: layer, level: level))
         }
       }
-      let upsampler = level == 0
+      let upsampler =
+        level == 0
         ? nil : try PseudoConvolution(scope, "upsamplers.0.conv", inputs: channels, outputs: channels)
       up.append(
         Block(name: "up_blocks.\(block)", resnets: resnets, transformers: transformers, resampler: upsampler))

@@ -88,7 +88,8 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
         [stride, stride], [dnnl_dim_t(geometry.padding.top), dnnl_dim_t(geometry.padding.left)],
         [dnnl_dim_t(bottom), dnnl_dim_t(right)]),
       "convolve images (\(key.images), \(key.rows), \(key.columns), \(geometry.inputs))")
-    let work = 2 * key.images * size.rows * size.columns * geometry.outputs * geometry.inputs
+    let work =
+      2 * key.images * size.rows * size.columns * geometry.outputs * geometry.inputs
       * geometry.kernelRows * geometry.kernelColumns
     return try OneDNNPrimitive(&operation, key.adds ? [.accumulate] : [], work: work, engine: engine)
   }

@@ -6,7 +6,8 @@ import Testing
 @Suite struct BlendMaskTests {
   private func site(_ rows: Int, _ columns: Int, _ place: AttentionSite.Place = .down) -> AttentionSite {
     AttentionSite(
-      place: place, block: 0, transformer: 0, kind: .crossAttention, rows: rows, columns: columns, channels: 8, heads: 2)
+      place: place, block: 0, transformer: 0, kind: .crossAttention, rows: rows, columns: columns, channels: 8, heads: 2
+    )
   }
 
   /// The decisions about latents of 16 to 128 cells, square and not.
@@ -16,7 +17,10 @@ import Testing
   ])
   func layersByResolution(_ rows: Int, _ columns: Int, _ wantRows: Int, _ wantColumns: Int) {
     let sites = (0..<4).flatMap { level in
-      [site(max(rows >> level, 1), max(columns >> level, 1)), site(max(rows >> level, 1), max(columns >> level, 1), .up)]
+      [
+        site(max(rows >> level, 1), max(columns >> level, 1)),
+        site(max(rows >> level, 1), max(columns >> level, 1), .up),
+      ]
     }
     let chosen = BlendMask.sites(among: sites, latentRows: rows, latentColumns: columns, maxTokens: 1024)
     #expect(chosen.count == 2)

@@ -107,10 +107,16 @@ import Testing
   func laterWindowsFollowTheAnchor(_ coupling: String) throws {
     let first = try clip(4)
     let run = try edit(
-      first + first, [settings { $0.clipLength = 4; $0.frameCoupling = try? FrameReference.parse(coupling) }])
+      first + first,
+      [
+        settings {
+          $0.clipLength = 4; $0.frameCoupling = try? FrameReference.parse(coupling)
+        }
+      ])
     var total = 0.0
     for index in 0..<4 {
-      total += zip(run.frames[0][index].pixels, run.frames[0][index + 4].pixels)
+      total +=
+        zip(run.frames[0][index].pixels, run.frames[0][index + 4].pixels)
         .map { abs(Double($0) - Double($1)) }.reduce(0, +) / Double(first[0].pixels.count)
     }
     print("window 2 against window 1, \(coupling): mean difference \(total / 4) levels")
@@ -144,7 +150,12 @@ import Testing
 
   @Test func progressAddsUpToThePlannedWork() throws {
     let frames = try clip(6)
-    let edits = [settings { $0.clipLength = 4 }, settings { $0.clipLength = 4; $0.edit = "a black dog walking on the floor" }]
+    let edits = [
+      settings { $0.clipLength = 4 },
+      settings {
+        $0.clipLength = 4; $0.edit = "a black dog walking on the floor"
+      },
+    ]
     var last = 0.0
     _ = try edit(frames, edits) { progress in
       #expect(progress.operations > last)

@@ -31,6 +31,8 @@ import Testing
   @Test func uncoupledWindowsCarryNothing() {
     #expect(ClipWindow(index: 3, count: 5, coupling: [.relative(0)]).carried == 0)
     #expect(ClipWindow(index: 3, count: 5, coupling: []).carried == 0)
-    #expect(ClipWindow(index: 3, count: 5, coupling: [.last, .relative(2)]).coupledFrames([.last]) == Array(repeating: [4], count: 5))
+    #expect(
+      ClipWindow(index: 3, count: 5, coupling: [.last, .relative(2)]).coupledFrames([.last])
+        == Array(repeating: [4], count: 5))
   }
 }

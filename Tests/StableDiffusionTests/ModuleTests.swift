@@ -53,7 +53,8 @@ import Testing
         // The entries of the fixture's batch are clips of one frame; entry i has the text of prompt i + 1.
         for entry in 0..<sample.shape[0] {
           let states = Array(
-            text.floats[(entry + 1) * text.floats.count / text.shape[0]..<(entry + 2) * text.floats.count / text.shape[0]])
+            text.floats[
+              (entry + 1) * text.floats.count / text.shape[0]..<(entry + 2) * text.floats.count / text.shape[0]])
           let conditioning = try model.unet.condition(
             on: try Tensor(states, shape: [1] + text.shape.dropFirst()), device: device)
           var layers: [(String, Double)] = []

@@ -29,7 +29,8 @@ public struct TensorDump {
 
   public init(_ url: URL) throws {
     let data = try Data(contentsOf: url)
-    let length = Int(data.prefix(8).enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << (8 * UInt64($1.offset)) })
+    let length = Int(
+      data.prefix(8).enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << (8 * UInt64($1.offset)) })
     let header = try JSONSerialization.jsonObject(with: data[8..<8 + length]) as? [String: Any] ?? [:]
     var entries: [String: Entry] = [:]
     for (name, value) in header {
