@@ -7,13 +7,6 @@ enum SourceAttention: Sendable {
   case operands(AttentionOperands)
   /// The map, (frames, heads, queries, keys).
   case map(Tensor)
-
-  var byteCount: Int {
-    switch self {
-    case .operands(let operands): operands.queries.byteCount + operands.keys.byteCount
-    case .map(let map): map.byteCount
-    }
-  }
 }
 
 /// Which layers to record at which steps. Steps are counted as in the inversion: k = 0 is the cleanest.
@@ -52,8 +45,6 @@ struct AttentionRecord: Sendable {
   mutating func set(_ entries: [AttentionSite: SourceAttention], step: Int) { steps[step] = entries }
 
   func entries(step: Int) -> [AttentionSite: SourceAttention]? { steps[step] }
-
-  var byteCount: Int { steps.values.reduce(0) { $0 + $1.values.reduce(0) { $0 + $1.byteCount } } }
 }
 
 /// Computes plain attention and keeps what a step's edit will read. Of a batch with guidance the conditional run is kept.

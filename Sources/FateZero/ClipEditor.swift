@@ -30,10 +30,6 @@ public final class ClipEditor {
   public struct Window: Sendable {
     /// For each edit of the plan its frames.
     public let edits: [[Frame]]
-    /// Passes of the UNet that the window took.
-    public let passes: Int
-    /// Bytes of attention kept from the source.
-    public let recordByteCount: Int
   }
 
   public let plan: EditPlan
@@ -87,13 +83,6 @@ public final class ClipEditor {
   /// Edits the frames that are left, a window shorter than the others. To be called once, at the end of the clip.
   public func finish() throws -> Window? { pictures.isEmpty ? nil : try editWindow() }
 
-  /// Drops the frames that wait for their window and forgets the clip, so that the next frame begins a new one.
-  public func reset() {
-    pictures = []
-    (anchor, previous) = (nil, nil)
-    windowIndex = 0
-  }
-
   private func editWindow() throws -> Window {
     // Taken first: after a failure the next frame begins a new window.
     let pictures = self.pictures
@@ -102,7 +91,6 @@ public final class ClipEditor {
       throw EditError(.settings, "trace: a trace holds one window; raise clip-length or take fewer frames")
     }
     let window = plan.window(index: windowIndex, count: pictures.count)
-    let passes = editor.passes
     follow(window)
     let carried = [window.carriesAnchor ? anchor : nil, window.carriesPrevious ? previous : nil].compactMap { $0 }
     let inversion = try editor.invert(try editor.encode(pictures), window: window, carried: carried)
@@ -132,7 +120,7 @@ public final class ClipEditor {
     if keepsAnchor { anchor = kept.first }
     if next.carriesPrevious { previous = kept.last }
     windowIndex += 1
-    return Window(edits: edited, passes: editor.passes - passes, recordByteCount: inversion.record.byteCount)
+    return Window(edits: edited)
   }
 
   /// Turns the window editor's reports into progress, weighted by the work behind them.

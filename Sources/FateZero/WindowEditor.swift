@@ -90,8 +90,7 @@ final class WindowEditor {
     let scheduler = plan.scheduler
     let fromReconstruction = plan.reconstructionTokens != nil
     var record = AttentionRecord()
-    var own = latents
-    var levels = [try joined(carried.map { $0.inversion[0] }, own)]
+    var levels = [try joined(carried.map { $0.inversion[0] }, latents)]
     for step in 0..<scheduler.steps {
       let recording = RecordingAttention(plan.needs, step: step, keepsMaps: plan.record == .maps)
       let keeps = !fromReconstruction && plan.record != .recompute && plan.needs.wantsAnything(step: step)
@@ -103,8 +102,8 @@ final class WindowEditor {
       try checkFinite(
         next, "inversion step \(step + 1) of \(scheduler.steps)", from: levels[step],
         timestep: scheduler.inversionTimestep(step), text: source, window: window)
-      own = next.rows(window.carried..<window.total)
-      levels.append(try joined(carried.map { $0.inversion[step + 1] }, own))
+      levels.append(
+        try joined(carried.map { $0.inversion[step + 1] }, next.rows(window.carried..<window.total)))
       report(.invert, step + 1)
     }
     trace?.setInversion(levels, window: window)

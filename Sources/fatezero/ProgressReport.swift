@@ -123,16 +123,9 @@ final class ProgressReport {
   private func line(_ progress: ClipEditor.Progress) -> String {
     var parts: [String] = []
     if windowCount != 1 { parts.append("window \(progress.window + 1)\(windowCount.map { "/\($0)" } ?? "")") }
-    let (verb, edit, unit) =
-      switch progress.phase {
-      case .encode: ("encoding", Int?.none, "frame")
-      case .invert: ("inverting", nil, "step")
-      case .reconstruct: ("reconstructing", nil, "step")
-      case .edit(let edit): ("editing", edit, "step")
-      case .decode(let edit): ("decoding", edit, "frame")
-      }
-    parts.append(verb + (edit.map { editCount > 1 ? " \($0 + 1)/\(editCount)" : "" } ?? ""))
-    parts.append("\(unit) \(progress.step)/\(progress.steps)")
+    let phase = progress.phase.words
+    parts.append(phase.verb + (phase.edit.map { editCount > 1 ? " \($0 + 1)/\(editCount)" : "" } ?? ""))
+    parts.append("\(phase.unit) \(progress.step)/\(progress.steps)")
     if let share { parts.append("\(Int(share * 100)) %") }
     if let left { parts.append("\(Numerals.duration(left)) left") }
     return parts.joined(separator: "  ")
@@ -147,17 +140,10 @@ final class ProgressReport {
     guard let descriptor, canWrite else { return }
     var lines = ["frame=\(framesWritten)", "out_time_us=\(Int(outTime * 1e6))"]
     if let latest {
-      let (phase, edit) =
-        switch latest.phase {
-        case .encode: ("encode", Int?.none)
-        case .invert: ("invert", nil)
-        case .reconstruct: ("reconstruct", nil)
-        case .edit(let edit): ("edit", edit)
-        case .decode(let edit): ("decode", edit)
-        }
+      let phase = latest.phase.words
       lines += [
-        "window=\(latest.window + 1)", "windows=\(windowCount.map { "\($0)" } ?? "N/A")", "phase=\(phase)",
-        "edit=\(edit.map { "\($0 + 1)" } ?? "N/A")", "step=\(latest.step)", "steps=\(latest.steps)",
+        "window=\(latest.window + 1)", "windows=\(windowCount.map { "\($0)" } ?? "N/A")", "phase=\(phase.name)",
+        "edit=\(phase.edit.map { "\($0 + 1)" } ?? "N/A")", "step=\(latest.step)", "steps=\(latest.steps)",
       ]
     }
     lines += [
@@ -169,4 +155,17 @@ final class ProgressReport {
   }
 
   deinit { if let descriptor, descriptor > STDERR_FILENO { close(descriptor) } }
+}
+
+extension ClipEditor.Progress.Phase {
+  /// How the phase is called in progress files and on the terminal, which edit it belongs to, and what it counts.
+  fileprivate var words: (name: String, verb: String, edit: Int?, unit: String) {
+    switch self {
+    case .encode: ("encode", "encoding", nil, "frame")
+    case .invert: ("invert", "inverting", nil, "step")
+    case .reconstruct: ("reconstruct", "reconstructing", nil, "step")
+    case .edit(let edit): ("edit", "editing", edit, "step")
+    case .decode(let edit): ("decode", "decoding", edit, "frame")
+    }
+  }
 }
