@@ -95,7 +95,8 @@ struct EditCommand: ParsableCommand {
       }
       if let last = waiting.last {
         progress.written(
-          frames: waiting.count, until: Double(last.timestamp + last.duration) * reader.info.timeBase.value)
+          frames: waiting.count,
+          until: (Double(last.timestamp) + Double(last.duration)) * reader.info.timeBase.value)
       }
       waiting = []
     }

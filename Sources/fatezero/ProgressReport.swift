@@ -138,7 +138,7 @@ final class ProgressReport {
 
   private func writeBlock(ending: String) {
     guard let descriptor, canWrite else { return }
-    var lines = ["frame=\(framesWritten)", "out_time_us=\(Int(outTime * 1e6))"]
+    var lines = ["frame=\(framesWritten)", "out_time_us=\(Int(min(max(outTime * 1e6, -0x1p62), 0x1p62)))"]
     if let latest {
       let phase = latest.phase.words
       lines += [
