@@ -1,4 +1,5 @@
 import StableDiffusion
+import Tensors
 
 /// What a run costs, predicted from shapes alone.
 struct CostEstimate: Sendable {
@@ -63,7 +64,7 @@ struct CostEstimate: Sendable {
   }
 
   /// Peak bytes of a run: weights, record, latents and the largest moment of the UNet or the autoencoder.
-  func peakBytes(_ plan: EditPlan, window: ClipWindow) -> Double {
+  func peakBytes(_ plan: EditPlan, window: ClipWindow, convolutions: Device.Convolutions) -> Double {
     let record = recordBytes(plan, window: window)
     let kept = plan.record == .recompute ? record.largestStep : record.all
     let latent = 4 * Double(window.total * plan.latentRows * plan.latentColumns * plan.channels)
@@ -74,19 +75,35 @@ struct CostEstimate: Sendable {
     return Double(60 << 20) + Double(parameterCount) * 4 + kept + latents
       + max(unetBytes(plan, frames: window.total * runs), autoencoderBytes(plan))
       + Double(window.count) * (frame * Double(1 + plan.edits.count) + picture)
+      + (convolutions == .winograd ? winogradBytes(plan, frames: window.total) : 0)
+  }
+
+  /// What Winograd's convolutions need besides: weights of four times the size, and the workspace of the largest, in which
+  /// the images and their transforms (2.25 times as large) lie.
+  private func winogradBytes(_ plan: EditPlan, frames: Int) -> Double {
+    let own = unet.convolutions(rows: plan.latentRows, columns: plan.latentColumns)
+    let images = autoencoder.convolutions(rows: plan.latentRows, columns: plan.latentColumns)
+    func bytes(_ shapes: [ConvolutionShape], images: Int) -> (weights: Double, workspace: Double) {
+      let suited = shapes.filter(\.suitsWinograd)
+      let workspace = suited.map { shape in
+        4 * 3.25 * Double(images) * Double(shape.rows) * Double(shape.columns) * Double(shape.inputs + shape.outputs)
+      }
+      return (suited.reduce(0) { $0 + 4 * 3 * $1.parameters }, workspace.max() ?? 0)
+    }
+    let parts = [bytes(own, images: frames), bytes(images.encode, images: 1), bytes(images.decode, images: 1)]
+    return parts.reduce(0) { $0 + $1.weights } + (parts.map(\.workspace).max() ?? 0)
   }
 
   /// Activations of one pass: the skip connections, and what a transformer of the finest level holds at once (the
   /// feed-forward's eight widths beside its input, its norm and its result).
   private func unetBytes(_ plan: EditPlan, frames: Int) -> Double {
-    var (rows, columns) = (plan.latentRows, plan.latentColumns)
     var skips = 0.0
     var largest = 0.0
+    let sides = unet.levelSides(rows: plan.latentRows, columns: plan.latentColumns)
     for (level, width) in unet.blockOutChannels.enumerated() {
-      let plane = Double(frames) * Double(rows * columns) * Double(width) * 4
+      let plane = Double(frames) * Double(sides[level].rows * sides[level].columns) * Double(width) * 4
       skips += plane * Double(unet.layersPerBlock + 1)
       largest = max(largest, plane * (unet.downBlockHasAttention[level] ? 16 : 8))
-      (rows, columns) = ((rows + 1) / 2, (columns + 1) / 2)
     }
     return skips + largest
   }
@@ -101,9 +118,18 @@ struct CostEstimate: Sendable {
 
 extension EditPlan {
   /// Peak bytes of a run over windows of this plan, predicted before it begins.
-  /// - Parameter frames: Of the clip; nil where nobody knows yet, which is taken for more than one window.
-  public func peakBytes(frames: Int?) -> Int {
-    bytes(frames: frames) { estimate.peakBytes(self, window: $0) }
+  /// - Parameters:
+  ///   - frames: Of the clip; nil where nobody knows yet, which is taken for more than one window.
+  ///   - convolutions: Of the device that the run is on.
+  public func peakBytes(frames: Int?, convolutions: Device.Convolutions = .direct) -> Int {
+    bytes(frames: frames) { estimate.peakBytes(self, window: $0, convolutions: convolutions) }
+  }
+
+  /// How a run's convolutions are best computed: by Winograd's way, which is faster, where its memory fits.
+  /// - Parameter memoryLimit: Bytes; nil where nobody knows.
+  public func convolutions(frames: Int?, memoryLimit: Int?) -> Device.Convolutions {
+    guard let memoryLimit else { return .direct }
+    return peakBytes(frames: frames, convolutions: .winograd) <= memoryLimit ? .winograd : .direct
   }
 
   /// Bytes of kept attention of the largest window.

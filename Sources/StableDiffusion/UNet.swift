@@ -73,7 +73,7 @@ public final class UNet: Sendable {
       if level < widths.count - 1 {
         downsampler = try PseudoConvolution(
           scope, "downsamplers.0.conv", inputs: channels, outputs: channels, stride: 2,
-          padding: UNet.downsamplePadding(configuration))
+          padding: configuration.downsampling)
         skips.append(channels)
       }
       down.append(
@@ -115,12 +115,6 @@ public final class UNet: Sendable {
     convOut = try PseudoConvolution(parameters, "conv_out", inputs: widths[0], outputs: configuration.outputChannels)
   }
 
-  /// Zeros around the image before a stride-2 convolution; a configured 0 means one at the end only, as in diffusers.
-  private static func downsamplePadding(_ configuration: UNetConfiguration) -> Padding {
-    configuration.downsamplePadding == 0
-      ? Padding(top: 0, left: 0, bottom: 1, right: 1) : Padding(configuration.downsamplePadding)
-  }
-
   /// Whether the checkpoint brings attention along the frames.
   public var hasTemporalAttention: Bool { transformers.contains { $0.block.hasTemporalAttention } }
 
@@ -130,14 +124,7 @@ public final class UNet: Sendable {
 
   /// All attention layers in the order in which a pass meets them, for latents of the given sides.
   public func sites(rows: Int, columns: Int) -> [AttentionSite] {
-    var sides = [(rows, columns)]
-    let padding = UNet.downsamplePadding(configuration)
-    for _ in downBlocks.dropFirst() {
-      // A kernel of 3 and a stride of 2.
-      let (rows, columns) = sides[sides.count - 1]
-      sides.append(
-        ((rows + padding.top + padding.bottom - 3) / 2 + 1, (columns + padding.left + padding.right - 3) / 2 + 1))
-    }
+    let sides = configuration.levelSides(rows: rows, columns: columns)
     let top = sides.count - 1
     func sites(_ transformers: [SpatialTransformer], _ level: Int) -> [AttentionSite] {
       transformers.flatMap { $0.sites(rows: sides[level].0, columns: sides[level].1) }

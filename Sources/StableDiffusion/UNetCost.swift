@@ -1,4 +1,64 @@
+import Tensors
+
+/// A 3x3 convolution of a network, for predictions.
+public struct ConvolutionShape: Sendable, Hashable {
+  public let inputs: Int, outputs: Int
+  /// Of the result.
+  public let rows: Int, columns: Int
+  public let stride: Int
+
+  init(_ inputs: Int, _ outputs: Int, _ sides: (rows: Int, columns: Int), stride: Int = 1) {
+    (self.inputs, self.outputs, self.stride) = (inputs, outputs, stride)
+    (rows, columns) = sides
+  }
+
+  public var parameters: Double { 9 * Double(inputs) * Double(outputs) }
+  /// Whether `Device.Convolutions.winograd` means it.
+  public var suitsWinograd: Bool {
+    Device.suitsWinograd(inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns)
+  }
+  /// Multiplications for one image.
+  var multiplications: Double { parameters * Double(rows) * Double(columns) }
+}
+
 extension UNetConfiguration {
+  /// Zeros around the image before a stride-2 convolution; a configured 0 means one at the end only, as in diffusers.
+  var downsampling: Padding {
+    downsamplePadding == 0 ? Padding(top: 0, left: 0, bottom: 1, right: 1) : Padding(downsamplePadding)
+  }
+
+  /// Rows and columns of every level, for latents of the given sides.
+  public func levelSides(rows: Int, columns: Int) -> [(rows: Int, columns: Int)] {
+    let padding = downsampling
+    var sides = [(rows: rows, columns: columns)]
+    for _ in 1..<max(levels, 1) {
+      // A kernel of 3 and a stride of 2.
+      let (rows, columns) = sides[sides.count - 1]
+      sides.append(
+        (
+          (rows + padding.top + padding.bottom - 3) / 2 + 1, (columns + padding.left + padding.right - 3) / 2 + 1
+        ))
+    }
+    return sides
+  }
+
+  /// All 3x3 convolutions of a pass.
+  public func convolutions(rows: Int, columns: Int) -> [ConvolutionShape] {
+    let sides = levelSides(rows: rows, columns: columns)
+    var all = [
+      ConvolutionShape(inputChannels, blockOutChannels[0], sides[0]),
+      ConvolutionShape(blockOutChannels[0], outputChannels, sides[0]),
+    ]
+    walk(
+      resnet: { level, inputs, outputs in
+        all += [ConvolutionShape(inputs, outputs, sides[level]), ConvolutionShape(outputs, outputs, sides[level])]
+      },
+      resample: { from, to, channels in
+        all.append(ConvolutionShape(channels, channels, sides[to], stride: from < to ? 2 : 1))
+      })
+    return all
+  }
+
   /// Floating-point operations of one pass: multiplications and additions of the convolutions, the linear layers and the
   /// attention; the rest is a few per cent.
   ///
@@ -8,26 +68,35 @@ extension UNetConfiguration {
   public func operations(
     rows: Int, columns: Int, frames: Int, keyFrames: Int, couplingMinWidth: Int, textTokens: Int = 77
   ) -> Double {
+    let pixels = levelSides(rows: rows, columns: columns).map { Double($0.rows) * Double($0.columns) }
+    let timeChannels = Double(blockOutChannels[0] * 4)
+    var total = convolutions(rows: rows, columns: columns).reduce(0) { $0 + $1.multiplications }
+    walk(
+      resnet: { level, inputs, outputs in
+        // The way around the block, and the time embedding.
+        total += inputs == outputs ? 0 : pixels[level] * Double(inputs) * Double(outputs)
+        total += timeChannels * Double(outputs)
+      },
+      transformer: { level in
+        let (p, c, text) = (pixels[level], Double(blockOutChannels[level]), Double(crossAttentionDimension))
+        let keys = p * Double(blockOutChannels[level] >= couplingMinWidth ? keyFrames : 1)
+        // Projections in and out, self-attention's four, cross-attention's two, the feed-forward's 8 and 4 widths.
+        total += p * c * c * (2 + 4 + 2 + 12) + 2 * p * keys * c
+        total += 2 * Double(textTokens) * (text * c / Double(max(frames, 1)) + p * c)
+      })
+    return 2 * total * Double(frames)
+  }
+
+  /// The blocks of a pass in order.
+  /// - Parameters:
+  ///   - resnet: level, channels in, channels out.
+  ///   - resample: from level, to level, channels.
+  private func walk(
+    resnet: (Int, Int, Int) -> Void, transformer: (Int) -> Void = { _ in },
+    resample: (Int, Int, Int) -> Void = { _, _, _ in }
+  ) {
     let widths = blockOutChannels
-    let timeChannels = Double(widths[0] * 4)
-    var total = 0.0
-    func pixels(_ level: Int) -> Double {
-      var (rows, columns) = (rows, columns)
-      for _ in 0..<level { (rows, columns) = ((rows + 1) / 2, (columns + 1) / 2) }
-      return Double(rows * columns)
-    }
-    func resnet(_ level: Int, _ inputs: Int, _ outputs: Int) {
-      let (a, b) = (Double(inputs), Double(outputs))
-      total += pixels(level) * (9 * a * b + 9 * b * b + (inputs == outputs ? 0 : a * b)) + timeChannels * b
-    }
-    func transformer(_ level: Int) {
-      let (p, c, text) = (pixels(level), Double(widths[level]), Double(crossAttentionDimension))
-      let keys = p * Double(widths[level] >= couplingMinWidth ? keyFrames : 1)
-      // Projections in and out, self-attention's four, cross-attention's two, the feed-forward's 8 and 4 widths.
-      total += p * c * c * (2 + 4 + 2 + 12) + 2 * p * keys * c
-      total += 2 * Double(textTokens) * (text * c / Double(max(frames, 1)) + p * c)
-    }
-    total += pixels(0) * 9 * Double(inputChannels + outputChannels) * Double(widths[0])
+    let top = widths.count - 1
     var skips = [widths[0]]
     var channels = widths[0]
     for level in widths.indices {
@@ -37,12 +106,11 @@ extension UNetConfiguration {
         skips.append(channels)
         if downBlockHasAttention[level] { transformer(level) }
       }
-      if level < widths.count - 1 {
-        total += pixels(level + 1) * 9 * Double(channels * channels)
+      if level < top {
+        resample(level, level + 1, channels)
         skips.append(channels)
       }
     }
-    let top = widths.count - 1
     resnet(top, channels, channels)
     transformer(top)
     resnet(top, channels, channels)
@@ -53,41 +121,52 @@ extension UNetConfiguration {
         channels = widths[level]
         if upBlockHasAttention[block] { transformer(level) }
       }
-      if level > 0 { total += pixels(level - 1) * 9 * Double(channels * channels) }
+      if level > 0 { resample(level, level - 1, channels) }
     }
-    return 2 * total * Double(frames)
   }
 }
 
 extension AutoencoderConfiguration {
-  /// Floating-point operations of encoding and of decoding one frame whose latents have the given sides.
-  public func operations(rows: Int, columns: Int) -> (encode: Double, decode: Double) {
+  /// All 3x3 convolutions of encoding and of decoding, for latents of the given sides.
+  public func convolutions(rows: Int, columns: Int) -> (encode: [ConvolutionShape], decode: [ConvolutionShape]) {
     let widths = blockOutChannels
-    func pixels(_ level: Int) -> Double { Double((rows * columns) << (2 * (widths.count - 1 - level))) }
-    func resnet(_ level: Int, _ inputs: Int, _ outputs: Int) -> Double {
-      let (a, b) = (Double(inputs), Double(outputs))
-      return pixels(level) * (9 * a * b + 9 * b * b + (inputs == outputs ? 0 : a * b))
-    }
     let top = widths.count - 1
-    let (p, c) = (pixels(top), Double(widths[top]))
-    let middle = 2 * resnet(top, widths[top], widths[top]) + 4 * p * c * c + 2 * p * p * c
-    var encode = middle + pixels(0) * 27 * Double(widths[0])
-    var decode = middle + pixels(0) * 27 * Double(widths[0])
+    func sides(_ level: Int) -> (rows: Int, columns: Int) { (rows << (top - level), columns << (top - level)) }
+    func resnet(_ level: Int, _ inputs: Int, _ outputs: Int) -> [ConvolutionShape] {
+      [ConvolutionShape(inputs, outputs, sides(level)), ConvolutionShape(outputs, outputs, sides(level))]
+    }
+    let middle = resnet(top, widths[top], widths[top]) + resnet(top, widths[top], widths[top])
+    var encode = [ConvolutionShape(3, widths[0], sides(0))]
     var channels = widths[0]
     for level in widths.indices {
       for _ in 0..<layersPerBlock {
         encode += resnet(level, channels, widths[level])
         channels = widths[level]
       }
-      if level < top { encode += pixels(level + 1) * 9 * Double(channels * channels) }
+      if level < top { encode.append(ConvolutionShape(channels, channels, sides(level + 1), stride: 2)) }
     }
+    encode += middle + [ConvolutionShape(channels, 2 * latentChannels, sides(top))]
+    var decode = [ConvolutionShape(latentChannels, channels, sides(top))] + middle
     for level in widths.indices.reversed() {
       for _ in 0...layersPerBlock {
         decode += resnet(level, channels, widths[level])
         channels = widths[level]
       }
-      if level > 0 { decode += pixels(level - 1) * 9 * Double(channels * channels) }
+      if level > 0 { decode.append(ConvolutionShape(channels, channels, sides(level - 1))) }
     }
-    return (2 * encode, 2 * decode)
+    decode.append(ConvolutionShape(channels, 3, sides(0)))
+    return (encode, decode)
+  }
+
+  /// Floating-point operations of encoding and of decoding one frame whose latents have the given sides.
+  public func operations(rows: Int, columns: Int) -> (encode: Double, decode: Double) {
+    // Attention in the middle: four projections, and every pixel with every other.
+    let (pixels, channels) = (Double(rows) * Double(columns), Double(blockOutChannels[blockOutChannels.count - 1]))
+    let attention = 4 * pixels * channels * channels + 2 * pixels * pixels * channels
+    func operations(_ convolutions: [ConvolutionShape]) -> Double {
+      2 * (attention + convolutions.reduce(0) { $0 + $1.multiplications })
+    }
+    let all = convolutions(rows: rows, columns: columns)
+    return (operations(all.encode), operations(all.decode))
   }
 }

@@ -23,7 +23,7 @@ extension Device {
     }
     return try run {
       let packed = try matrices.pack(
-        convolutionWeight: try weights(weight), bias: try bias.map(weights), geometry: geometry)
+        convolutionWeight: weight, bias: try bias.map(weights), geometry: geometry, on: self)
       return ConvolutionLayer(geometry: geometry, device: self, packed: .convolution(packed))
     }
   }

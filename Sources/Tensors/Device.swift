@@ -17,12 +17,24 @@ public final class Device: @unchecked Sendable {
     case openBLAS = "openblas"
   }
 
+  /// How 3x3 convolutions of many channels are computed.
+  public enum Convolutions: Sendable {
+    /// As they are defined.
+    case direct
+    /// By Winograd's minimal filtering where that is faster (oneDNN with AVX-512, from 64 channels and 16x16 pixels
+    /// up): the same to rounding, for four times the memory of their weights and a workspace.
+    case winograd
+  }
+
   public let engine: Engine
+  public let convolutions: Convolutions
   /// Number of threads, at least 1.
   public let threads: Int
   let pool = MemoryPool()
   let matrices: any MatrixEngine
   private let lock = RecursiveLock()
+  /// What an operator computes in; one at a time does. Read and written with the lock held.
+  private var scratch: TensorStorage?
   /// Of the calls of `perform` that are running, outermost first. Read and written with the lock held.
   private var cancellations: [Cancellation] = []
 
@@ -30,11 +42,12 @@ public final class Device: @unchecked Sendable {
 
   /// - Parameter threads: 0 means the CPUs of the process's affinity mask; at most 1024.
   /// - Throws: `TensorError` for another number of threads, or where the engine cannot be set up.
-  public init(engine: Engine = .oneDNN, threads: Int = 0) throws {
+  public init(engine: Engine = .oneDNN, threads: Int = 0, convolutions: Convolutions = .direct) throws {
     guard 0...Device.threadLimit ~= threads else {
       throw TensorError("\(threads) threads: give a number from 0 (all CPUs) to \(Device.threadLimit)")
     }
     self.engine = engine
+    self.convolutions = convolutions
     self.threads = threads == 0 ? min(Int(kernel_available_cpus()), Device.threadLimit) : threads
     matrices =
       switch engine {
@@ -67,7 +80,22 @@ public final class Device: @unchecked Sendable {
   }
 
   /// Gives the memory kept between passes back to the system.
-  public func trimMemory() { pool.trim() }
+  public func trimMemory() {
+    lock.lock()
+    defer { lock.unlock() }
+    scratch = nil
+    pool.trim()
+  }
+
+  /// Memory for the inside of one operator, which is not to be kept: the next one computes in the same. Unlike a block of
+  /// the pool there is one for all sizes.
+  func workspace(byteCount: Int) throws -> TensorStorage {
+    if let scratch, scratch.byteCount >= byteCount { return scratch }
+    scratch = nil
+    let made = try TensorStorage(byteCount: byteCount)
+    scratch = made
+    return made
+  }
 
   /// What every operator runs in.
   func run<Result>(_ body: () throws -> Result) throws -> Result {
@@ -104,6 +132,14 @@ extension Device {
     let grain = max(grain, 1)
     try parallel((count + grain - 1) / grain) { item, _ in
       body(item * grain..<min((item + 1) * grain, count))
+    }
+  }
+
+  /// The same numbers in the memory of another tensor of that shape.
+  func copy(_ x: Tensor, into y: Tensor) throws {
+    let (source, target) = (x.floatPointer, y.mutableFloatPointer)
+    try parallel(count: y.count, grain: 4 * Device.grain) {
+      (target + $0.lowerBound).update(from: source + $0.lowerBound, count: $0.count)
     }
   }
 

@@ -31,7 +31,14 @@ public final class MappedFile: @unchecked Sendable {
   }
 
   /// Tells the system that the mapped pages are not needed for now; they are read again when touched.
-  public func releasePages() { madvise(UnsafeMutableRawPointer(mutating: base), byteCount, MADV_DONTNEED) }
+  public func releasePages() { releasePages(0..<byteCount) }
+
+  /// The same for the pages that hold these bytes.
+  func releasePages(_ range: Range<Int>) {
+    let page = Int(getpagesize())
+    let first = range.lowerBound / page * page
+    madvise(UnsafeMutableRawPointer(mutating: base + first), range.upperBound - first, MADV_DONTNEED)
+  }
 
   deinit { munmap(UnsafeMutableRawPointer(mutating: base), byteCount) }
 }

@@ -6,9 +6,10 @@
 protocol MatrixEngine: Sendable {
   /// - Parameter weight: (outputs, inputs).
   func pack(linearWeight weight: Tensor, bias: Tensor?) throws -> any PackedLinear
-  /// - Parameter weight: (outputs, inputs, kernel rows, kernel columns).
-  func pack(convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry) throws
-    -> any PackedConvolution
+  /// - Parameter weight: (outputs, inputs, kernel rows, kernel columns), as it was stored: mapped, and of any element type.
+  func pack(
+    convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
+  ) throws -> any PackedConvolution
   /// C = alpha A op(B) + beta C on the calling thread alone, one of several that do so.
   func multiply(_ product: MatrixProduct) throws
 }

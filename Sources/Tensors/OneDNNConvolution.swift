@@ -1,6 +1,7 @@
 import CDNNL
 
-/// A convolution by oneDNN's direct algorithm. State is guarded by the device's lock.
+/// A convolution by oneDNN: its direct algorithm, or Winograd's where that is allowed and pays. State is guarded by the
+/// device's lock.
 final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
   private struct Key: Hashable {
     var images, rows, columns: Int
@@ -10,11 +11,24 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
   private let engine: OneDNNEngine
   private let geometry: ConvolutionGeometry
   private let bias: Tensor?
-  private var weights: OneDNNPackedWeights
+  /// The weights as they were stored, kept where both algorithms may ask for them: mapped ones cost no memory.
+  private let stored: Tensor?
+  private var weights: OneDNNPackedWeights?
+  private var winograd: OneDNNWinograd?
   private var primitives = OneDNNPrimitives<Key>()
 
-  init(engine: OneDNNEngine, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry) throws {
+  /// - Parameter weight: of any element type.
+  init(
+    engine: OneDNNEngine, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, device: Device
+  ) throws {
     (self.engine, self.bias, self.geometry) = (engine, bias, geometry)
+    // Which algorithm it is depends on the image: packed when that is known.
+    let isOpen = device.convolutions == .winograd && OneDNNWinograd.suits(geometry)
+    stored = isOpen ? weight : nil
+    if !isOpen { weights = try pack(try device.weights(weight)) }
+  }
+
+  private func pack(_ weight: Tensor) throws -> OneDNNPackedWeights {
     let plain = OneDNNWeights(
       descriptor: try dnnl_memory_desc_t(weight.shape, dnnl_abcd), storage: weight.storage, offset: weight.byteOffset)
     // The layout that suits this image serves others as well.
@@ -23,18 +37,31 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
     let asked = try OneDNNConvolution.primitive(
       typical, geometry, hasBias: bias != nil, weights: try dnnl_memory_desc_t(weight.shape, dnnl_format_tag_any),
       engine: engine)
-    weights = OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
+    return OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
   }
 
   func apply(_ x: Tensor, addend: Tensor?, into y: Tensor, on device: Device) throws {
+    if let stored,
+      Device.suitsWinograd(
+        inputs: geometry.inputs, outputs: geometry.outputs, stride: 1, rows: x.shape[1], columns: x.shape[2])
+    {
+      if winograd == nil {
+        winograd = try OneDNNWinograd(
+          engine: engine, weight: { try device.weights(stored) }, bias: bias, geometry: geometry, images: x.shape[0],
+          rows: x.shape[1], columns: x.shape[2])
+        stored.releasePages()
+      }
+      if let winograd, try winograd.apply(x, addend: addend, into: y, on: device) { return }
+    }
+    if weights == nil, let stored {
+      weights = try pack(try device.weights(stored))
+      stored.releasePages()
+    }
+    guard var weights else { preconditionFailure("neither packed nor stored weights") }
+    defer { self.weights = weights }
     // The library adds to what it finds in the result's place; reading a separate addend is left to a slower kernel
     // of its.
-    if let addend {
-      let (source, target) = (addend.floatPointer, y.mutableFloatPointer)
-      try device.parallel(count: y.count, grain: 4 * Device.grain) {
-        (target + $0.lowerBound).update(from: source + $0.lowerBound, count: $0.count)
-      }
-    }
+    if let addend { try device.copy(addend, into: y) }
     let key = Key(images: x.shape[0], rows: x.shape[1], columns: x.shape[2], adds: addend != nil)
     let primitive = try primitives.find(key) {
       func make(_ weights: dnnl_memory_desc_t) throws -> OneDNNPrimitive {
@@ -62,7 +89,7 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
   }
 
   /// (n, h, w, c) in memory, which the library wants named in the order n, c, h, w.
-  private static func images(_ shape: [Int]) throws -> dnnl_memory_desc_t {
+  static func images(_ shape: [Int]) throws -> dnnl_memory_desc_t {
     try dnnl_memory_desc_t([shape[0], shape[3], shape[1], shape[2]], dnnl_acdb)
   }
 

@@ -27,10 +27,10 @@ final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
     try OneDNNLinear(engine: self, weight: weight, bias: bias)
   }
 
-  func pack(convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry) throws
-    -> any PackedConvolution
-  {
-    try OneDNNConvolution(engine: self, weight: weight, bias: bias, geometry: geometry)
+  func pack(
+    convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
+  ) throws -> any PackedConvolution {
+    try OneDNNConvolution(engine: self, weight: weight, bias: bias, geometry: geometry, device: device)
   }
 
   // Within a parallel loop the library keeps to the calling thread.
@@ -85,14 +85,10 @@ extension OneDNNEngine {
   /// A copy of `weights` in another layout.
   func reorder(_ weights: OneDNNWeights, to descriptor: dnnl_memory_desc_t) throws -> OneDNNWeights {
     let result = OneDNNWeights(descriptor: descriptor, storage: try TensorStorage(byteCount: descriptor.byteCount))
-    var (from, to) = (weights.descriptor, descriptor)
-    var primitiveDescriptor: dnnl_primitive_desc_t?
-    try check(
-      dnnl_reorder_primitive_desc_create(&primitiveDescriptor, &from, engine, &to, engine, nil), "reorder weights")
-    defer { dnnl_primitive_desc_destroy(primitiveDescriptor) }
-    let primitive = try OneDNNPrimitive(primitiveDescriptor, engine: self)
+    let primitive = try OneDNNPrimitive(reordering: weights.descriptor, to: descriptor, engine: self)
     try primitive.run(
-      [(DNNL_ARG_SRC_0, from, weights.pointer), (DNNL_ARG_DST_0, to, result.pointer)], pool: MemoryPool())
+      [(DNNL_ARG_SRC_0, weights.descriptor, weights.pointer), (DNNL_ARG_DST_0, descriptor, result.pointer)],
+      pool: MemoryPool())
     return result
   }
 }

@@ -14,8 +14,8 @@ final class OneDNNPrimitive {
 
   typealias Argument = (index: CInt, descriptor: dnnl_memory_desc_t, pointer: UnsafeMutableRawPointer)
 
-  /// The layout that the operation wants its weights in.
-  let weights: dnnl_memory_desc_t
+  /// The layouts of the operands, those that the library chose among them.
+  let source: dnnl_memory_desc_t, weights: dnnl_memory_desc_t, result: dnnl_memory_desc_t
   /// Whether the library has only its plain loops for this operation, a hundred times slower than its others.
   let isReference: Bool
   private let engine: OneDNNEngine
@@ -40,10 +40,38 @@ final class OneDNNPrimitive {
     let threads = kernel_thread_count()
     if isSmall { kernel_set_thread_count(1) }
     defer { kernel_set_thread_count(threads) }
+    let attributes = try OneDNNPrimitive.attributes(postOperations)
+    defer { dnnl_primitive_attr_destroy(attributes) }
+    var descriptor: dnnl_primitive_desc_t?
+    try check(
+      dnnl_primitive_desc_create(&descriptor, operation, attributes, engine.engine, nil), "prepare an operation")
+    defer { dnnl_primitive_desc_destroy(descriptor) }
+    try self.init(descriptor, isSmall: isSmall, engine: engine)
+  }
+
+  /// A copy into another layout.
+  convenience init(
+    reordering source: dnnl_memory_desc_t, to result: dnnl_memory_desc_t, _ postOperations: [PostOperation] = [],
+    engine: OneDNNEngine
+  ) throws {
+    let attributes = try OneDNNPrimitive.attributes(postOperations)
+    defer { dnnl_primitive_attr_destroy(attributes) }
+    var (source, result) = (source, result)
+    var descriptor: dnnl_primitive_desc_t?
+    try check(
+      dnnl_reorder_primitive_desc_create(
+        &descriptor, &source, engine.engine, &result, engine.engine, attributes), "change a layout")
+    defer { dnnl_primitive_desc_destroy(descriptor) }
+    try self.init(descriptor, engine: engine)
+  }
+
+  /// To be destroyed by the caller.
+  private static func attributes(_ postOperations: [PostOperation]) throws -> dnnl_primitive_attr_t? {
     let action = "prepare an operation"
     var attributes: dnnl_primitive_attr_t?
     try check(dnnl_primitive_attr_create(&attributes), action)
-    defer { dnnl_primitive_attr_destroy(attributes) }
+    var isComplete = false
+    defer { if !isComplete { dnnl_primitive_attr_destroy(attributes) } }
     try check(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user), action)
     var list: dnnl_post_ops_t?
     try check(dnnl_post_ops_create(&list), action)
@@ -61,13 +89,11 @@ final class OneDNNPrimitive {
       try check(status, action)
     }
     try check(dnnl_primitive_attr_set_post_ops(attributes, list), action)
-    var descriptor: dnnl_primitive_desc_t?
-    try check(dnnl_primitive_desc_create(&descriptor, operation, attributes, engine.engine, nil), action)
-    defer { dnnl_primitive_desc_destroy(descriptor) }
-    try self.init(descriptor, isSmall: isSmall, engine: engine)
+    isComplete = true
+    return attributes
   }
 
-  init(_ descriptor: dnnl_primitive_desc_t?, isSmall: Bool = false, engine: OneDNNEngine) throws {
+  private init(_ descriptor: dnnl_primitive_desc_t?, isSmall: Bool = false, engine: OneDNNEngine) throws {
     self.isSmall = isSmall
     var primitive: dnnl_primitive_t?
     try check(dnnl_primitive_create(&primitive, descriptor), "compile an operation")
@@ -76,8 +102,13 @@ final class OneDNNPrimitive {
     var name: UnsafePointer<CChar>?
     dnnl_primitive_desc_query(descriptor, dnnl_query_impl_info_str, 0, &name)
     isReference = name.map { String(cString: $0).hasPrefix("ref") } ?? false
-    weights = dnnl_primitive_desc_query_md(descriptor, dnnl_query_weights_md, 0)?.pointee ?? dnnl_memory_desc_t()
-    scratchpad = dnnl_primitive_desc_query_md(descriptor, dnnl_query_scratchpad_md, 0)?.pointee ?? dnnl_memory_desc_t()
+    func layout(_ query: dnnl_query_t) -> dnnl_memory_desc_t {
+      dnnl_primitive_desc_query_md(descriptor, query, 0)?.pointee ?? dnnl_memory_desc_t()
+    }
+    source = layout(dnnl_query_src_md)
+    weights = layout(dnnl_query_weights_md)
+    result = layout(dnnl_query_dst_md)
+    scratchpad = layout(dnnl_query_scratchpad_md)
   }
 
   deinit {
@@ -88,14 +119,21 @@ final class OneDNNPrimitive {
   /// Runs on the given arrays, which must be the same ones (but for their places) every time.
   func run(_ arguments: [Argument], pool: MemoryPool) throws {
     let workspace = try TensorStorage(byteCount: scratchpad.byteCount, pool: pool)
-    let all = arguments + [(DNNL_ARG_SCRATCHPAD, scratchpad, workspace.base)]
+    try run(arguments, scratchpad: workspace.base)
+    withExtendedLifetime(workspace) {}
+  }
+
+  var scratchpadByteCount: Int { scratchpad.byteCount }
+
+  /// - Parameter workspace: `scratchpadByteCount` bytes.
+  func run(_ arguments: [Argument], scratchpad workspace: UnsafeMutableRawPointer) throws {
+    let all = arguments + [(DNNL_ARG_SCRATCHPAD, scratchpad, workspace)]
     let list = try all.map { dnnl_exec_arg_t(arg: $0.index, memory: try memory($0)) }
     let threads = kernel_thread_count()
     if isSmall { kernel_set_thread_count(1) }
     defer { kernel_set_thread_count(threads) }
     try check(dnnl_primitive_execute(primitive, engine.stream, CInt(list.count), list), "run an operation")
     try check(dnnl_stream_wait(engine.stream), "run an operation")
-    withExtendedLifetime(workspace) {}
   }
 
   private func memory(_ argument: Argument) throws -> dnnl_memory_t {

@@ -9,10 +9,10 @@ final class OpenBLASEngine: MatrixEngine {
     OpenBLASLinear(engine: self, weight: weight, bias: bias)
   }
 
-  func pack(convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry) throws
-    -> any PackedConvolution
-  {
-    try OpenBLASConvolution(engine: self, weight: weight, bias: bias, geometry: geometry)
+  func pack(
+    convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
+  ) throws -> any PackedConvolution {
+    try OpenBLASConvolution(engine: self, weight: try device.weights(weight), bias: bias, geometry: geometry)
   }
 
   func multiply(_ product: MatrixProduct) throws {

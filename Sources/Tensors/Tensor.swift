@@ -94,6 +94,8 @@ public struct Tensor: Sendable {
 
 extension Tensor {
   var isMapped: Bool { storage.isMapped }
+  /// Tells the system that a mapped file's pages under this tensor are not needed for now.
+  func releasePages() { storage.releasePages(byteOffset..<byteOffset + byteCount) }
   var bytes: UnsafeRawPointer { UnsafeRawPointer(storage.base) + byteOffset }
   /// Elements as float32, for reading by operators. Only for aligned float32 tensors, which all results of operators
   /// are.

@@ -37,6 +37,12 @@ final class TensorStorage: @unchecked Sendable {
     if case .file = owner { true } else { false }
   }
 
+  /// Lets go of the pages of a mapped file that lie wholly or in part within `range`; they are read again when touched.
+  func releasePages(_ range: Range<Int>) {
+    guard case .file(let file) = owner else { return }
+    file.releasePages(range)
+  }
+
   deinit {
     switch owner {
     case .heap: free(base)

@@ -62,7 +62,9 @@ struct EditCommand: ParsableCommand {
         isCancelled: { Interruption.isRequested })
     }
 
-    let device = try Device(threads: job.edits[0].threads)
+    let device = try Device(
+      threads: job.edits[0].threads,
+      convolutions: plan.convolutions(frames: frameCount, memoryLimit: job.memoryLimit))
     let report = PlanReport(
       job: job, plan: plan, frames: frameCount, operationsPerSecond: try MachineSpeed.operationsPerSecond(device),
       memoryLimit: job.memoryLimit)

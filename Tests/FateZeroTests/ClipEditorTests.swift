@@ -257,6 +257,21 @@ import Testing
     #expect(plan.peakBytes(frames: nil) >= plan.peakBytes(frames: 8))
   }
 
+  /// Winograd's convolutions are chosen where their memory fits, which is more.
+  @Test func convolutionsSuitTheMemory() throws {
+    let model = try StableDiffusionModel(
+      ModelDirectory(path: try ModelLocation.find(nil)), device: nil)
+    var settings = Settings()
+    settings.edit = "a tiger"
+    let plan = try EditPlan(model: model, edits: [settings], frameSize: FrameSize(width: 256, height: 256))
+    let (direct, winograd) = (plan.peakBytes(frames: 8), plan.peakBytes(frames: 8, convolutions: .winograd))
+    print("direct \(direct) bytes, Winograd \(winograd)")
+    #expect(winograd > direct)
+    #expect(plan.convolutions(frames: 8, memoryLimit: winograd) == .winograd)
+    #expect(plan.convolutions(frames: 8, memoryLimit: winograd - 1) == .direct)
+    #expect(plan.convolutions(frames: 8, memoryLimit: nil) == .direct)
+  }
+
   @Test func absurdSettingsCostAbsurdMuch() throws {
     let plan = try plan(FrameSize(width: 65536, height: 65536)) {
       $0.size = WorkingSize(width: 8192, height: 8192)

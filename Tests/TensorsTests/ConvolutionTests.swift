@@ -120,4 +120,31 @@ import Testing
     #expect(throws: TensorError.self) { try device.convolution(x, layer, adding: x) }
     #expect(try device.convolution(try Tensor(zeros: [0, 5, 5, 3]), layer).shape == [0, 3, 3, 4])
   }
+
+  // The first call fixes the weights' layout; then come more images, fewer, other sizes, and one too small for it.
+  @Test(arguments: [1, 2]) func winogradMatchesDirect(threads: Int) throws {
+    let direct = try Device(threads: threads)
+    let winograd = try Device(threads: threads, convolutions: .winograd)
+    var numbers = Numbers(5)
+    for (inputs, outputs) in [(64, 80), (96, 64), (160, 160)] {
+      let weight = try numbers.tensor([outputs, inputs, 3, 3], scale: 0.1)
+      let bias = try numbers.tensor([outputs])
+      let layers = try [direct, winograd].map {
+        try $0.makeConvolution(weight: weight, bias: bias, padding: Padding(1))
+      }
+      for size in [[3, 24, 16], [6, 24, 16], [7, 24, 16], [1, 24, 16], [2, 17, 19], [1, 32, 48], [4, 8, 8]] {
+        let x = try numbers.tensor(size + [inputs])
+        let addend = try numbers.tensor(size + [outputs])
+        let name = "winograd \(inputs) -> \(outputs)"
+        let expected = try direct.convolution(x, layers[0])
+        expectClose(
+          try winograd.convolution(x, layers[1]), expected.doubles, shape: expected.shape, tolerance: 5e-6, name)
+        let added = try direct.convolution(x, layers[0], adding: addend)
+        expectClose(
+          try winograd.convolution(x, layers[1], adding: addend), added.doubles, shape: added.shape, tolerance: 5e-6,
+          name + " added")
+      }
+      winograd.trimMemory()
+    }
+  }
 }

@@ -1,0 +1,176 @@
+import CDNNL
+
+/// A 3x3 convolution by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional
+/// Neural Networks", 2016): a quarter of the multiplications, for four times the memory of the weights.
+///
+/// The library computes it in a layout of its own, in blocks of 16 channels, and lays out the weights to suit the number
+/// of images. Weights are held once, so the first call fixes the number of images that later calls are cut into. State
+/// is guarded by the device's lock.
+final class OneDNNWinograd {
+  /// The operations for a number of images of one size.
+  private struct Plan {
+    let intoBlocks: OneDNNPrimitive
+    let convolution: OneDNNPrimitive
+    let outOfBlocks: OneDNNPrimitive
+    /// Adds to what the result holds.
+    let addOutOfBlocks: OneDNNPrimitive
+    let source: dnnl_memory_desc_t, result: dnnl_memory_desc_t
+
+    /// Bytes beside operands and weights: both images in blocks, and the transforms.
+    var workspaceByteCount: Int { sourceRoom + resultRoom + convolution.scratchpadByteCount }
+    var sourceRoom: Int { (convolution.source.byteCount + 63) / 64 * 64 }
+    var resultRoom: Int { (convolution.result.byteCount + 63) / 64 * 64 }
+  }
+
+  private struct Key: Hashable {
+    var images, rows, columns: Int
+  }
+
+  private let engine: OneDNNEngine
+  private let geometry: ConvolutionGeometry
+  private let bias: Tensor?
+  private let weights: OneDNNWeights
+  private let chunk: Int
+  /// nil where the library wants the weights in another layout.
+  private var plans: [Key: Plan?] = [:]
+  private static let planLimit = 16
+
+  /// Whether some images suit.
+  static func suits(_ geometry: ConvolutionGeometry) -> Bool {
+    geometry.kernelRows == 3 && geometry.kernelColumns == 3 && geometry.padding == Padding(1)
+      && Device.suitsWinograd(
+        inputs: geometry.inputs, outputs: geometry.outputs, stride: geometry.stride, rows: .max, columns: .max)
+  }
+
+  /// nil where the processor or the library has no such convolution.
+  /// - Parameters:
+  ///   - weight: (outputs, inputs, 3, 3), float32; called once if at all.
+  ///   - images, rows, columns: of the first call.
+  init?(
+    engine: OneDNNEngine, weight: () throws -> Tensor, bias: Tensor?, geometry: ConvolutionGeometry, images: Int,
+    rows: Int, columns: Int
+  ) throws {
+    let key = Key(images: images, rows: rows, columns: columns)
+    let any = try dnnl_memory_desc_t(geometry.weightShape, dnnl_format_tag_any)
+    guard
+      let asked = try? OneDNNWinograd.convolution(key, geometry, hasBias: bias != nil, weights: any, engine: engine)
+    else { return nil }
+    let plain = try weight()
+    weights = try engine.reorder(
+      OneDNNWeights(
+        descriptor: try dnnl_memory_desc_t(plain.shape, dnnl_abcd), storage: plain.storage, offset: plain.byteOffset),
+      to: asked.weights)
+    (self.engine, self.geometry, self.bias, chunk) = (engine, geometry, bias, images)
+  }
+
+  /// - Returns: false where the weights' layout does not suit these images; nothing is done then.
+  func apply(_ x: Tensor, addend: Tensor?, into y: Tensor, on device: Device) throws -> Bool {
+    guard let parts = try parts(images: x.shape[0], rows: x.shape[1], columns: x.shape[2]) else { return false }
+    if let addend { try device.copy(addend, into: y) }
+    let workspace = try device.workspace(byteCount: parts.map(\.plan.workspaceByteCount).max() ?? 0)
+    for (images, plan) in parts {
+      try run(plan, x.rows(images), into: y.rows(images), adds: addend != nil, workspace: workspace)
+    }
+    return true
+  }
+
+  private func run(_ plan: Plan, _ x: Tensor, into y: Tensor, adds: Bool, workspace: TensorStorage) throws {
+    let source = workspace.base
+    let result = source + plan.sourceRoom
+    let scratchpad = result + plan.resultRoom
+    try plan.intoBlocks.run(
+      [
+        (DNNL_ARG_SRC_0, plan.source, UnsafeMutableRawPointer(mutating: x.bytes)),
+        (DNNL_ARG_DST_0, plan.convolution.source, source),
+      ], scratchpad: scratchpad)
+    var arguments: [OneDNNPrimitive.Argument] = [
+      (DNNL_ARG_SRC_0, plan.convolution.source, source), (DNNL_ARG_WEIGHTS_0, weights.descriptor, weights.pointer),
+      (DNNL_ARG_DST_0, plan.convolution.result, result),
+    ]
+    if let bias {
+      arguments.append(
+        (
+          DNNL_ARG_BIAS, try dnnl_memory_desc_t([geometry.outputs], dnnl_a),
+          UnsafeMutableRawPointer(mutating: bias.bytes)
+        ))
+    }
+    try plan.convolution.run(arguments, scratchpad: scratchpad)
+    try (adds ? plan.addOutOfBlocks : plan.outOfBlocks).run(
+      [
+        (DNNL_ARG_SRC_0, plan.convolution.result, result),
+        (DNNL_ARG_DST_0, plan.result, UnsafeMutableRawPointer(y.mutableFloatPointer)),
+      ], scratchpad: scratchpad)
+  }
+
+  // MARK: Plans
+
+  /// The images in pieces for which there are plans: as many as at the first call, and smaller ones for the rest.
+  private func parts(images: Int, rows: Int, columns: Int) throws -> [(images: Range<Int>, plan: Plan)]? {
+    var parts: [(Range<Int>, Plan)] = []
+    var first = 0
+    while first < images {
+      var count = min(chunk, images - first)
+      var found: Plan?
+      while count > 0 {
+        found = try plan(Key(images: count, rows: rows, columns: columns))
+        if found != nil { break }
+        count -= 1
+      }
+      guard let found else { return nil }
+      parts.append((first..<first + count, found))
+      first += count
+    }
+    return parts
+  }
+
+  private func plan(_ key: Key) throws -> Plan? {
+    if let known = plans[key] { return known }
+    if plans.count == OneDNNWinograd.planLimit { plans = [:] }
+    let made = try makePlan(key)
+    plans[key] = .some(made)
+    return made
+  }
+
+  private func makePlan(_ key: Key) throws -> Plan? {
+    guard
+      let convolution = try? OneDNNWinograd.convolution(
+        key, geometry, hasBias: bias != nil, weights: weights.descriptor, engine: engine)
+    else { return nil }
+    let source = try OneDNNConvolution.images([key.images, key.rows, key.columns, geometry.inputs])
+    let result = try OneDNNConvolution.images([key.images, key.rows, key.columns, geometry.outputs])
+    return Plan(
+      intoBlocks: try OneDNNPrimitive(reordering: source, to: convolution.source, engine: engine),
+      convolution: convolution,
+      outOfBlocks: try OneDNNPrimitive(reordering: convolution.result, to: result, engine: engine),
+      addOutOfBlocks: try OneDNNPrimitive(
+        reordering: convolution.result, to: result, [.accumulate], engine: engine),
+      source: source, result: result)
+  }
+
+  private static func convolution(
+    _ key: Key, _ geometry: ConvolutionGeometry, hasBias: Bool, weights: dnnl_memory_desc_t, engine: OneDNNEngine
+  ) throws -> OneDNNPrimitive {
+    var operation = dnnl_convolution_desc_t()
+    var source = try dnnl_memory_desc_t(
+      [key.images, geometry.inputs, key.rows, key.columns], dnnl_format_tag_any)
+    var weights = weights
+    var bias = hasBias ? try dnnl_memory_desc_t([geometry.outputs], dnnl_a) : dnnl_memory_desc_t()
+    var result = try dnnl_memory_desc_t(
+      [key.images, geometry.outputs, key.rows, key.columns], dnnl_format_tag_any)
+    try check(
+      dnnl_convolution_forward_desc_init(
+        &operation, dnnl_forward_inference, dnnl_convolution_winograd, &source, &weights, &bias, &result, [1, 1],
+        [1, 1], [1, 1]),
+      "convolve images (\(key.images), \(key.rows), \(key.columns), \(geometry.inputs))")
+    let work = 2 * key.images * key.rows * key.columns * geometry.outputs * geometry.inputs * 9
+    return try OneDNNPrimitive(&operation, [], work: work, engine: engine)
+  }
+}
+
+extension Device {
+  /// Whether a 3x3 convolution is computed by Winograd's way where that is allowed. Fewer channels or pixels gain nothing;
+  /// the library works on blocks of 16 channels.
+  public static func suitsWinograd(inputs: Int, outputs: Int, stride: Int, rows: Int, columns: Int) -> Bool {
+    stride == 1 && min(inputs, outputs) >= 64 && inputs % 16 == 0 && outputs % 16 == 0 && min(rows, columns) >= 16
+  }
+}
