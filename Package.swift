@@ -8,8 +8,7 @@ let package = Package(
     .executable(name: "fatezero", targets: ["FateZeroCommand"])
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
-    .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
   ],
   targets: [
     // C: libraries of the system, and the vector loops.
@@ -19,6 +18,8 @@ let package = Package(
     .systemLibrary(
       name: "CLibAV", path: "CShims/CLibAV", pkgConfig: "libavfilter libavformat libavcodec libswscale libavutil",
       providers: [.apt(["libavfilter-dev", "libavformat-dev", "libavcodec-dev", "libswscale-dev", "libavutil-dev"])]),
+    .systemLibrary(
+      name: "CYAML", path: "CShims/CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .target(name: "CKernels", path: "CShims/CKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
 
     // Arithmetic: the only layer with pointers.
@@ -27,13 +28,14 @@ let package = Package(
     .target(name: "StableDiffusion", dependencies: ["Tensors"]),
     // Method.
     .target(name: "FateZero", dependencies: ["StableDiffusion", "Tensors"]),
-    // Media, for the command line only.
+    // Media and configurations, for the command line only.
     .target(name: "MediaIO", dependencies: ["CLibAV"]),
+    .target(name: "YAML", dependencies: ["CYAML"]),
     // Front ends.
     .executableTarget(
       name: "FateZeroCommand",
       dependencies: [
-        "FateZero", "MediaIO", "StableDiffusion", "Yams",
+        "FateZero", "MediaIO", "StableDiffusion", "YAML",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/fatezero"),
@@ -44,7 +46,8 @@ let package = Package(
     .testTarget(name: "FateZeroTests", dependencies: ["FateZero", "StableDiffusion", "Tensors", "TestSupport"]),
     .testTarget(name: "MediaIOTests", dependencies: ["MediaIO"]),
     .testTarget(
-      name: "CommandTests", dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport"]),
+      name: "CommandTests",
+      dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport", "YAML"]),
     .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
   ],
   swiftLanguageModes: [.v6]

@@ -9,6 +9,8 @@ packages=(
   libdnnl-dev libopenblas-dev
   # media
   libavfilter-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev
+  # configurations
+  libyaml-dev
   # end-to-end tests, the demo's picture
   ffmpeg
   # building
@@ -54,7 +56,7 @@ install_packages() {
 check_libraries() {
   local missing=() library
   command -v pkg-config >/dev/null || fail "pkg-config is missing (and this is not Debian: please install it yourself)"
-  for library in openblas libavfilter libavformat libavcodec libavutil libswscale libswresample; do
+  for library in openblas libavfilter libavformat libavcodec libavutil libswscale libswresample yaml-0.1; do
     pkg-config --exists "$library" || missing+=("$library")
   done
   echo '#include <dnnl.h>' | cc -E - >/dev/null 2>&1 || missing+=("oneDNN (dnnl.h)")
