@@ -8,6 +8,8 @@ let package = Package(
     .executable(name: "fatezero", targets: ["FateZeroCommand"]),
     // Installed as libfatezero.so.0.
     .library(name: "FateZero", type: .dynamic, targets: ["FateZeroC"]),
+    // Installed as frei0r-1/fatezero.so.
+    .library(name: "frei0r-fatezero", type: .dynamic, targets: ["CFrei0rFateZero", "FateZeroC"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
@@ -39,6 +41,7 @@ let package = Package(
     .target(name: "MediaIO", dependencies: ["CLibAV"]),
     .target(name: "YAML", dependencies: ["CYAML"]),
     // Front ends.
+    .target(name: "CFrei0rFateZero", dependencies: ["CFateZero"], path: "CShims/CFrei0rFateZero"),
     .executableTarget(
       name: "FateZeroCommand",
       dependencies: [
