@@ -19,6 +19,9 @@ let package = Package(
     .systemLibrary(
       name: "CLibAV", path: "CShims/CLibAV", pkgConfig: "libavfilter libavformat libavcodec libswscale libavutil",
       providers: [.apt(["libavfilter-dev", "libavformat-dev", "libavcodec-dev", "libswscale-dev", "libavutil-dev"])]),
+    .systemLibrary(
+      name: "CGStreamer", path: "CShims/CGStreamer", pkgConfig: "gstreamer-video-1.0",
+      providers: [.apt(["libgstreamer-plugins-base1.0-dev"])]),
     .target(name: "CKernels", path: "CShims/CKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
 
     // Arithmetic: the only layer with pointers.
@@ -30,6 +33,8 @@ let package = Package(
     // Media, for the command line only.
     .target(name: "MediaIO", dependencies: ["CLibAV"]),
     // Front ends.
+    .target(name: "CFateZero", path: "CShims/CFateZero"),
+    .target(name: "CGstFateZero", dependencies: ["CFateZero", "CGStreamer"], path: "CShims/CGstFateZero"),
     .executableTarget(
       name: "FateZeroCommand",
       dependencies: [
