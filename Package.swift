@@ -5,7 +5,9 @@ import PackageDescription
 let package = Package(
   name: "fatezero",
   products: [
-    .executable(name: "fatezero", targets: ["FateZeroCommand"])
+    .executable(name: "fatezero", targets: ["FateZeroCommand"]),
+    // Installed as libfatezero.so.0.
+    .library(name: "FateZero", type: .dynamic, targets: ["FateZeroC"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -24,12 +26,17 @@ let package = Package(
       providers: [.apt(["libgstreamer-plugins-base1.0-dev"])]),
     .target(name: "CKernels", path: "CShims/CKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
 
+    // The C interface's header.
+    .target(name: "CFateZero", path: "CShims/CFateZero"),
+
     // Arithmetic: the only layer with pointers.
     .target(name: "Tensors", dependencies: ["CDNNL", "COpenBLAS", "CKernels"]),
     // Model.
     .target(name: "StableDiffusion", dependencies: ["Tensors"]),
     // Method.
     .target(name: "FateZero", dependencies: ["StableDiffusion", "Tensors"]),
+    // The C interface.
+    .target(name: "FateZeroC", dependencies: ["CFateZero", "FateZero", "StableDiffusion", "Tensors"]),
     // Media, for the command line only.
     .target(name: "MediaIO", dependencies: ["CLibAV"]),
     // Front ends.

@@ -45,7 +45,7 @@ import Glibc
   }
 }
 
-let toolVersion = "0.1.0"
+let toolVersion = "\(Version.text)"
 
 extension CommandFailure.Status {
   fileprivate static var table: String {
