@@ -8,6 +8,8 @@ let package = Package(
     .executable(name: "fatezero", targets: ["FateZeroCommand"]),
     // Installed as libfatezero.so.0.
     .library(name: "FateZero", type: .dynamic, targets: ["FateZeroC"]),
+    // GStreamer's plug-in, libgstfatezero.so.
+    .library(name: "gstfatezero", type: .dynamic, targets: ["CGstFateZero", "FateZeroC"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -24,6 +26,9 @@ let package = Package(
     .systemLibrary(
       name: "CGStreamer", path: "CShims/CGStreamer", pkgConfig: "gstreamer-video-1.0",
       providers: [.apt(["libgstreamer-plugins-base1.0-dev"])]),
+    .systemLibrary(
+      name: "CGstCheck", path: "CShims/CGstCheck", pkgConfig: "gstreamer-check-1.0 gstreamer-video-1.0",
+      providers: [.apt(["libgstreamer1.0-dev"])]),
     .target(name: "CKernels", path: "CShims/CKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
 
     // The C interface's header.
@@ -40,7 +45,6 @@ let package = Package(
     // Media, for the command line only.
     .target(name: "MediaIO", dependencies: ["CLibAV"]),
     // Front ends.
-    .target(name: "CFateZero", path: "CShims/CFateZero"),
     .target(name: "CGstFateZero", dependencies: ["CFateZero", "CGStreamer"], path: "CShims/CGstFateZero"),
     .executableTarget(
       name: "FateZeroCommand",
@@ -58,6 +62,7 @@ let package = Package(
     .testTarget(
       name: "CommandTests", dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport"]),
     .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
+    .testTarget(name: "GStreamerTests", dependencies: ["CGstCheck", "CGstFateZero", "FateZeroC", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -29,10 +29,12 @@ static void read_clip_length(GstFateZeroClip *clip) {
 void gst_fatezero_clip_init(GstFateZeroClip *clip, GstVideoFilter *filter, GstFateZeroSettings *settings) {
   clip->filter = filter;
   clip->settings = settings;
-  clip->messages.element = GST_ELEMENT(filter);
+  gst_fatezero_messages_init(&clip->messages, GST_ELEMENT(filter));
   clip->position = GST_CLOCK_TIME_NONE;
   g_queue_init(&clip->held);
 }
+
+void gst_fatezero_clip_clear(GstFateZeroClip *clip) { gst_fatezero_messages_clear(&clip->messages); }
 
 gboolean gst_fatezero_clip_start(GstFateZeroClip *clip) {
   clip->rate_numerator = 0;

@@ -32,6 +32,7 @@ typedef struct GstFateZeroClip {
 } GstFateZeroClip;
 
 void gst_fatezero_clip_init(GstFateZeroClip *clip, GstVideoFilter *filter, GstFateZeroSettings *settings);
+void gst_fatezero_clip_clear(GstFateZeroClip *clip);
 
 // Checks the settings and opens the model. On failure an error was posted.
 gboolean gst_fatezero_clip_start(GstFateZeroClip *clip);

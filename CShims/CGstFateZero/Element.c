@@ -11,13 +11,13 @@ G_DEFINE_FINAL_TYPE_WITH_CODE(
     GST_DEBUG_CATEGORY_INIT(gst_fatezero_debug, "fatezero", 0, "FateZero: edits video by its words"))
 GST_ELEMENT_REGISTER_DEFINE(fatezero, "fatezero", GST_RANK_NONE, GST_TYPE_FATEZERO)
 
-#define DESCRIPTION                                                                                                      \
-  "Repaints what the words name and keeps a clip's motion, layout and background (FateZero). Gathers clip-length "      \
-  "frames, edits them together in the streaming thread and pushes as many. A branch beside the element (tee, a "        \
-  "demuxer's sound, a muxer) needs a queue that holds a window: "                                                        \
-  "queue max-size-time=0 max-size-bytes=0 max-size-buffers=0. For example: "                                             \
-  "gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! fatezero edit=\"a [cat -> tiger] on the grass\" ! x264enc ! "    \
-  "mp4mux ! filesink location=out.mp4"
+#define DESCRIPTION                                                                                                    \
+  "Repaints what the words name and keeps a clip's motion, layout and background (FateZero). Gathers clip-length "     \
+  "frames, edits them together in the streaming thread and pushes as many. Properties that are written meanwhile hold "\
+  "from the next window on. A branch beside the element (tee, a demuxer's sound, a muxer) needs a queue that holds a " \
+  "window: queue max-size-time=0 max-size-bytes=0 max-size-buffers=0. For example: "                                   \
+  "gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! fatezero edit=\"a [cat -> tiger] on the grass\" ! "            \
+  "x264enc ! mp4mux ! filesink location=out.mp4"
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
     "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_VIDEO_FORMATS_ALL)));
@@ -186,7 +186,9 @@ static void gst_fatezero_init(GstFateZero *self) {
 }
 
 static void finalize(GObject *object) {
-  gst_fatezero_settings_free(GST_FATEZERO(object)->settings);
+  GstFateZero *self = GST_FATEZERO(object);
+  gst_fatezero_clip_clear(&self->clip);
+  gst_fatezero_settings_free(self->settings);
   G_OBJECT_CLASS(gst_fatezero_parent_class)->finalize(object);
 }
 

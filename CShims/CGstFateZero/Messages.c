@@ -33,8 +33,7 @@ static char *time_left(double seconds) {
 static void progress(void *user_data, const fatezero_progress *progress) {
   GstFateZeroMessages *messages = user_data;
   if (!messages->operation_is_open) {
-    char *text = g_strdup_printf(
-        "window %" G_GINT64_FORMAT ": %" G_GINT64_FORMAT " frames", progress->window + 1, progress->frames);
+    char *text = g_strdup_printf("window %" G_GINT64_FORMAT, progress->window + 1);
     post_progress(messages, GST_PROGRESS_TYPE_START, text);
     g_free(text);
     messages->operation_is_open = TRUE;
@@ -84,6 +83,8 @@ static void window(void *user_data, const fatezero_window *window) {
 
 static void note(void *user_data, fatezero_log_level level, const char *message) {
   GstFateZeroMessages *messages = user_data;
+  // Each clip of a stream says the same again.
+  if (!g_hash_table_add(messages->notes, g_strdup(message))) return;
   switch (level) {
     case FATEZERO_LOG_INFORMATION:
       GST_ELEMENT_INFO(messages->element, LIBRARY, SETTINGS, ("%s", message), (NULL));
@@ -109,7 +110,18 @@ void gst_fatezero_messages_error(GstFateZeroMessages *messages, fatezero_status 
   }
 }
 
+// MARK: - Life
+
+void gst_fatezero_messages_init(GstFateZeroMessages *messages, GstElement *element) {
+  messages->element = element;
+  messages->notes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+void gst_fatezero_messages_clear(GstFateZeroMessages *messages) { g_hash_table_unref(messages->notes); }
+
 void gst_fatezero_messages_follow(GstFateZeroMessages *messages, fatezero_context *context) {
+  g_hash_table_remove_all(messages->notes);
+  messages->operation_is_open = FALSE;
   const fatezero_callbacks callbacks = {
       .struct_size = sizeof callbacks,
       .user_data = messages,

@@ -7,9 +7,14 @@ typedef struct GstFateZeroMessages {
   GstElement *element;
   // Whether a progress operation was started and not ended. gst-launch plays no frame meanwhile.
   gboolean operation_is_open;
+  // What the context has said since the start.
+  GHashTable *notes;
 } GstFateZeroMessages;
 
-// The context's reports become messages.
+void gst_fatezero_messages_init(GstFateZeroMessages *messages, GstElement *element);
+void gst_fatezero_messages_clear(GstFateZeroMessages *messages);
+
+// The context's reports become messages from now on.
 void gst_fatezero_messages_follow(GstFateZeroMessages *messages, fatezero_context *context);
 
 // Ends the operation, if one is open, with what a call with the context returned.
