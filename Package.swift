@@ -10,6 +10,8 @@ let package = Package(
     .library(name: "FateZero", type: .dynamic, targets: ["FateZeroC"]),
     // Installed as frei0r-1/fatezero.so.
     .library(name: "frei0r-fatezero", type: .dynamic, targets: ["CFrei0rFateZero", "FateZeroC"]),
+    // GStreamer's plug-in, libgstfatezero.so.
+    .library(name: "gstfatezero", type: .dynamic, targets: ["CGstFateZero", "FateZeroC"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
@@ -24,6 +26,12 @@ let package = Package(
       providers: [.apt(["libavfilter-dev", "libavformat-dev", "libavcodec-dev", "libswscale-dev", "libavutil-dev"])]),
     .systemLibrary(
       name: "CYAML", path: "CShims/CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(
+      name: "CGStreamer", path: "CShims/CGStreamer", pkgConfig: "gstreamer-video-1.0",
+      providers: [.apt(["libgstreamer-plugins-base1.0-dev"])]),
+    .systemLibrary(
+      name: "CGstCheck", path: "CShims/CGstCheck", pkgConfig: "gstreamer-check-1.0 gstreamer-video-1.0",
+      providers: [.apt(["libgstreamer1.0-dev"])]),
     .target(name: "CKernels", path: "CShims/CKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
 
     // The C interface's header.
@@ -42,6 +50,7 @@ let package = Package(
     .target(name: "YAML", dependencies: ["CYAML"]),
     // Front ends.
     .target(name: "CFrei0rFateZero", dependencies: ["CFateZero"], path: "CShims/CFrei0rFateZero"),
+    .target(name: "CGstFateZero", dependencies: ["CFateZero", "CGStreamer"], path: "CShims/CGstFateZero"),
     .executableTarget(
       name: "FateZeroCommand",
       dependencies: [
@@ -59,6 +68,7 @@ let package = Package(
       name: "CommandTests",
       dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport", "YAML"]),
     .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
+    .testTarget(name: "GStreamerTests", dependencies: ["CGstCheck", "CGstFateZero", "FateZeroC", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )
