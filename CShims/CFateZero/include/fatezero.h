@@ -6,13 +6,19 @@
  * any time. Contexts are independent of each other and may be used in parallel, each by its own thread; their passes
  * through the network take turns. An inversion may be read by several contexts at once.
  *
- * fatezero_context *context = fatezero_create(); fatezero_options options; fatezero_options_default(&options, sizeof
- * options); options.edit = "a [cat -> tiger] on the grass"; if (fatezero_configure(context, &options) != FATEZERO_OK)
- * fprintf(stderr, "%s\n", fatezero_error(context)); while (read_frame(&frame)) {                          // frame:
- * fatezero_frame with the caller's pixels if (fatezero_push(context, &frame) != FATEZERO_OK) break;            //
- * works when a window is full while (fatezero_receive(context, &frame) == FATEZERO_OK) write_frame(&frame); } if
- * (fatezero_drain(context) == FATEZERO_OK)                            // the last, shorter window while
- * (fatezero_receive(context, &frame) == FATEZERO_OK) write_frame(&frame); fatezero_destroy(context);
+ *     fatezero_context *context = fatezero_create();
+ *     fatezero_options options;
+ *     fatezero_options_default(&options, sizeof options);
+ *     options.edit = "a [cat -> tiger] on the grass";
+ *     if (fatezero_configure(context, &options) != FATEZERO_OK)
+ *       fprintf(stderr, "%s\n", fatezero_error(context));
+ *     while (read_frame(&frame)) {                          // frame: fatezero_frame with the caller's pixels
+ *       if (fatezero_push(context, &frame) != FATEZERO_OK) break;            // works when a window is full
+ *       while (fatezero_receive(context, &frame) == FATEZERO_OK) write_frame(&frame);
+ *     }
+ *     if (fatezero_drain(context) == FATEZERO_OK)                            // the last, shorter window
+ *       while (fatezero_receive(context, &frame) == FATEZERO_OK) write_frame(&frame);
+ *     fatezero_destroy(context);
  *
  * The library writes to no stream, never ends the process, touches no signal and keeps no global state but the threads
  * that compute, which the first edit starts. (A process that was forked after that cannot edit: FATEZERO_INTERNAL.)
