@@ -104,6 +104,10 @@ test-deb: deb ## Install the package in a new, bare Debian and edit a clip there
 version:
 	@echo $(VERSION)
 
+manual: ## Make the manual page anew: docs/fatezero.1.
+	$(SWIFT) package --scratch-path .build-manual generate-manual
+	cp .build-manual/plugins/GenerateManual/outputs/fatezero/fatezero.1 docs/fatezero.1
+
 format: ## Format the Swift sources in place.
 	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests
 
@@ -111,4 +115,4 @@ lint: ## Report what `make format` would change, and doubtful style.
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
 
 clean: ## Remove what was built and the demo's output.
-	rm -rf .build .build-tests $(DEMO)
+	rm -rf .build .build-tests .build-manual $(DEMO)

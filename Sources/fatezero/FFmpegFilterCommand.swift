@@ -14,9 +14,9 @@ struct FFmpegFilterCommand: ParsableCommand {
     discussion: """
       ffmpeg -i in.mp4 -vf "$(fatezero ffmpeg-filter --input in.mp4 --edit "a [cat -> tiger] on the grass")" out.mp4
 
-      The line can also be pasted, between quotes of either kind, or saved for -filter_script:v. Give the clip, or the \
-      size of its frames: ffmpeg needs frames of other sizes padded. ffmpeg must find the plug-in; where it would not, \
-      standard error says what to set FREI0R_PATH to.
+      The line can also be pasted between quotes of either kind, or kept in a file for -filter_script:v. Name the clip, \
+      or give the size of its frames: those whose width is no multiple of 16 must be padded for ffmpeg. Where ffmpeg would \
+      not find the plug-in, standard error says what to set FREI0R_PATH to.
       """)
 
   @Option(help: ArgumentHelp("The clip that ffmpeg will read.", valueName: "file"), completion: .file())

@@ -10,7 +10,7 @@ extension EndToEndTests {
       try String(contentsOf: URL(filePath: "\(Workbench.root)/\(name)"), encoding: .utf8)
     }
 
-    @Test(arguments: ["README.md", "docs/ARCHITECTURE.md", "CONTRIBUTING.md"])
+    @Test(arguments: ["README.md", "docs/ARCHITECTURE.md", "docs/ffmpeg.md", "docs/install.md", "CONTRIBUTING.md"])
     func everyFileExists(document: String) throws {
       let text = try Self.text(document)
       let folder = document.split(separator: "/").dropLast().map { $0 + "/" }.joined()
@@ -22,11 +22,24 @@ extension EndToEndTests {
       #expect(missing.sorted() == [])
     }
 
+    private func help() throws -> String {
+      let script = #"for command in edit ffmpeg-filter plan inspect; do "$FATEZERO" help $command; done"#
+      return String(decoding: try Workbench().succeed(script).output, as: UTF8.self)
+    }
+
+    /// The manual page was made of the present options: `make manual`.
+    @Test func theManualPageIsComplete() throws {
+      let page = try Self.text("docs/fatezero.1")
+      let options = Set(try help().matches(of: /(?m)^ +(?:-\w, |-\w\/)?--([a-z-]+)/).map { String($0.1) })
+      #expect(options.count > 40)
+      #expect(options.filter { !page.contains("Fl -\($0)") && !page.contains(", -\($0)") }.sorted() == [])
+      for command in ["edit", "plan", "inspect", "ffmpeg-filter"] { #expect(page.contains(".It Em \(command)\n")) }
+    }
+
     /// Every option that a document shows is one.
-    @Test(arguments: ["README.md", "docs/ARCHITECTURE.md"])
+    @Test(arguments: ["README.md", "docs/ARCHITECTURE.md", "docs/ffmpeg.md"])
     func everyOptionExists(document: String) throws {
-      let bench = try Workbench()
-      let help = String(decoding: try bench.succeed(#""$FATEZERO" help edit"#).output, as: UTF8.self)
+      let help = try help()
       let text = try Self.text(document).split(separator: "\n").filter { !$0.contains("curl ") }.joined(separator: "\n")
       let options = Set(text.matches(of: /(?:^|[^\w-])(--[a-z][a-z-]+)/).map { String($0.1) })
       #expect(options.filter { !help.contains($0) }.sorted() == [])
