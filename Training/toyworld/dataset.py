@@ -7,6 +7,7 @@ more can be added at any time. The last frames of shard 0 are held out.
 
 import argparse
 import json
+import multiprocessing
 import os
 import pathlib
 
@@ -50,7 +51,7 @@ def training_frames(work):
 
 
 def training_latents(work):
-    """Latents (n, 4, 32, 32), ground truth (n, 2, 16, 16) and scenes of all encoded training frames."""
+    """Latents (n, 16, 16, 16), ground truth (n, 2, 16, 16) and scenes of all encoded training frames."""
     latents, truth, scenes = [], [], []
     for n in numbers(work, "latents"):
         latents.append(_without_held_out(np.load(work / f"latents-{n:03}.npy"), n))
@@ -81,11 +82,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=pathlib.Path)
     parser.add_argument("--shards", type=int, default=16, help="shards of 1000 frames")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    for number in range(arguments.shards):
-        render_shard(arguments.work, number)
-        print("rendered shard", number, flush=True)
+    with multiprocessing.Pool(arguments.processes) as pool:
+        shards = [(arguments.work, number) for number in range(arguments.shards)]
+        pool.starmap(render_shard, shards, chunksize=1)
+    print(f"{arguments.shards} shards in {arguments.work}", flush=True)
 
 
 if __name__ == "__main__":

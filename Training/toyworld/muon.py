@@ -11,7 +11,7 @@ import torch
 def orthogonalized(matrix, steps=5):
     """The nearest matrix with all singular values near 1, by a quintic Newton-Schulz iteration."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix.bfloat16()
+    x = matrix.bfloat16() if matrix.is_cuda else matrix
     tall = x.shape[0] > x.shape[1]
     if tall:
         x = x.T
