@@ -5,11 +5,16 @@ import PackageDescription
 let package = Package(
   name: "fatezero",
   products: [
-    .executable(name: "fatezero", targets: ["FateZeroCommand"])
+    .executable(name: "fatezero", targets: ["FateZeroCommand"]),
+    // Installed as libfatezero.so.0.
+    .library(name: "FateZero", type: .dynamic, targets: ["FateZeroC"]),
+    // Installed as frei0r-1/fatezero.so.
+    .library(name: "frei0r-fatezero", type: .dynamic, targets: ["CFrei0rFateZero", "FateZeroC"]),
+    // GStreamer's plug-in, libgstfatezero.so.
+    .library(name: "gstfatezero", type: .dynamic, targets: ["CGstFateZero", "FateZeroC"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
-    .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
   ],
   targets: [
     // C: libraries of the system, and the vector loops.
@@ -19,7 +24,18 @@ let package = Package(
     .systemLibrary(
       name: "CLibAV", path: "CShims/CLibAV", pkgConfig: "libavfilter libavformat libavcodec libswscale libavutil",
       providers: [.apt(["libavfilter-dev", "libavformat-dev", "libavcodec-dev", "libswscale-dev", "libavutil-dev"])]),
+    .systemLibrary(
+      name: "CYAML", path: "CShims/CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(
+      name: "CGStreamer", path: "CShims/CGStreamer", pkgConfig: "gstreamer-video-1.0",
+      providers: [.apt(["libgstreamer-plugins-base1.0-dev"])]),
+    .systemLibrary(
+      name: "CGstCheck", path: "CShims/CGstCheck", pkgConfig: "gstreamer-check-1.0 gstreamer-video-1.0",
+      providers: [.apt(["libgstreamer1.0-dev"])]),
     .target(name: "CKernels", path: "CShims/CKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
+
+    // The C interface's header.
+    .target(name: "CFateZero", path: "CShims/CFateZero"),
 
     // Arithmetic: the only layer with pointers.
     .target(name: "Tensors", dependencies: ["CDNNL", "COpenBLAS", "CKernels"]),
@@ -27,13 +43,18 @@ let package = Package(
     .target(name: "StableDiffusion", dependencies: ["Tensors"]),
     // Method.
     .target(name: "FateZero", dependencies: ["StableDiffusion", "Tensors"]),
-    // Media, for the command line only.
+    // The C interface.
+    .target(name: "FateZeroC", dependencies: ["CFateZero", "FateZero", "StableDiffusion", "Tensors"]),
+    // Media and configurations, for the command line only.
     .target(name: "MediaIO", dependencies: ["CLibAV"]),
+    .target(name: "YAML", dependencies: ["CYAML"]),
     // Front ends.
+    .target(name: "CFrei0rFateZero", dependencies: ["CFateZero"], path: "CShims/CFrei0rFateZero"),
+    .target(name: "CGstFateZero", dependencies: ["CFateZero", "CGStreamer"], path: "CShims/CGstFateZero"),
     .executableTarget(
       name: "FateZeroCommand",
       dependencies: [
-        "FateZero", "MediaIO", "StableDiffusion", "Yams",
+        "FateZero", "MediaIO", "StableDiffusion", "YAML",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/fatezero"),
@@ -44,8 +65,10 @@ let package = Package(
     .testTarget(name: "FateZeroTests", dependencies: ["FateZero", "StableDiffusion", "Tensors", "TestSupport"]),
     .testTarget(name: "MediaIOTests", dependencies: ["MediaIO"]),
     .testTarget(
-      name: "CommandTests", dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport"]),
+      name: "CommandTests",
+      dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport", "YAML"]),
     .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
+    .testTarget(name: "GStreamerTests", dependencies: ["CGstCheck", "CGstFateZero", "FateZeroC", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -9,8 +9,14 @@ packages=(
   libdnnl-dev libopenblas-dev
   # media
   libavfilter-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev
+  # configurations
+  libyaml-dev
+  # the GStreamer element
+  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
   # end-to-end tests, the demo's picture
   ffmpeg
+  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+  gstreamer1.0-plugins-ugly gstreamer1.0-libav python3-gi gir1.2-gstreamer-1.0
   # building
   gcc libc6-dev git make pkg-config
 )
@@ -52,13 +58,16 @@ install_packages() {
 }
 
 check_libraries() {
-  local missing=() library
+  local missing=() library program
   command -v pkg-config >/dev/null || fail "pkg-config is missing (and this is not Debian: please install it yourself)"
-  for library in openblas libavfilter libavformat libavcodec libavutil libswscale libswresample; do
+  for library in openblas libavfilter libavformat libavcodec libavutil libswscale libswresample yaml-0.1 \
+    gstreamer-video-1.0 gstreamer-check-1.0; do
     pkg-config --exists "$library" || missing+=("$library")
   done
   echo '#include <dnnl.h>' | cc -E - >/dev/null 2>&1 || missing+=("oneDNN (dnnl.h)")
-  command -v ffmpeg >/dev/null || missing+=("ffmpeg")
+  for program in ffmpeg gst-launch-1.0; do
+    command -v "$program" >/dev/null || missing+=("$program")
+  done
   ((${#missing[@]} == 0)) \
     || fail "this is not Debian, so please install by hand, with their development files: ${missing[*]}" \
       "The names on Debian are: ${packages[*]}"

@@ -3,7 +3,7 @@ import Tensors
 
 /// Edits a clip of any length: frames go in, windows of edited frames come out, as many as went in and in their order.
 ///
-///     let editor = try ClipEditor(plan: plan, model: model, device: device)
+///     let editor = ClipEditor(plan: plan) { engine }
 ///     for frame in clip { if let window = try editor.push(frame) { show(window) } }
 ///     if let window = try editor.finish() { show(window) }
 ///
@@ -11,7 +11,7 @@ import Tensors
 /// the frames of earlier ones that their coupling names.
 public final class ClipEditor {
   /// How far the current window is.
-  public struct Progress: Sendable, Equatable {
+  public struct Progress: Sendable {
     public enum Phase: Sendable, Equatable {
       case encode, invert, reconstruct
       case edit(Int)
@@ -19,21 +19,44 @@ public final class ClipEditor {
     }
     /// Windows before this one.
     public var window: Int
+    /// In this window.
+    public var frames: Int
     public var phase: Phase
-    /// Steps (or frames, of encoding and decoding) of this phase that are done, of how many.
+    /// Steps (or frames, of encoding and decoding) of this phase that are done, of how many. A window begins with step 0 of
+    /// its first phase.
     public var step: Int, steps: Int
     /// Floating-point operations done since the editor was made; against `EditPlan.operations` this is the share of the run.
     public var operations: Double
+    /// Of this window, those done and all.
+    public var windowOperations: (done: Double, all: Double)
+    /// Share of this window's work that is done, 0...1.
+    public var windowShare: Double {
+      windowOperations.all > 0 ? min(windowOperations.done / windowOperations.all, 1) : 0
+    }
   }
 
   /// A finished window.
   public struct Window: Sendable {
     /// For each edit of the plan its frames.
     public let edits: [[Frame]]
+    /// For each edit the mean share of the frames under the blending mask; nil where nothing is blended.
+    public let maskShares: [Float?]
+  }
+
+  /// What computes: a model on the device that it was loaded on.
+  public struct Engine: Sendable {
+    public let device: Device
+    public let model: StableDiffusionModel
+
+    public init(device: Device, model: StableDiffusionModel) {
+      self.device = device
+      self.model = model
+    }
   }
 
   public let plan: EditPlan
-  private let editor: WindowEditor
+  private let makeEditor: () throws -> WindowEditor
+  private var madeEditor: WindowEditor?
   private let progress: (Progress) -> Void
   private let memoryLimit: Int?
   private var pictures: [Tensor] = []
@@ -43,38 +66,46 @@ public final class ClipEditor {
   private var previous: CarriedFrame?
 
   /// - Parameters:
-  ///   - model: Loaded on `device`.
+  ///   - engine: Asked for once, before the first window's work.
   ///   - cancellation: Stops the run from another thread: the call in progress throws `CancellationRequested`.
   ///   - memoryLimit: Bytes; with the whole clip as one window, frames beyond what fits are refused as they come.
   ///   - trace: Collects the numbers of a run of one window.
   public init(
-    plan: EditPlan, model: StableDiffusionModel, device: Device, cancellation: Cancellation = Cancellation(),
-    memoryLimit: Int? = nil, trace: Trace? = nil, progress: @escaping (Progress) -> Void = { _ in }
-  ) throws {
+    plan: EditPlan, cancellation: Cancellation = Cancellation(), memoryLimit: Int? = nil, trace: Trace? = nil,
+    progress: @escaping (Progress) -> Void = { _ in }, engine: @escaping () throws -> Engine
+  ) {
     self.plan = plan
     self.progress = progress
     self.memoryLimit = memoryLimit
-    editor = try WindowEditor(plan: plan, model: model, device: device, cancellation: cancellation, trace: trace)
+    makeEditor = {
+      let engine = try engine()
+      return try WindowEditor(
+        plan: plan, model: engine.model, device: engine.device, cancellation: cancellation, trace: trace)
+    }
+  }
+
+  private func windowEditor() throws -> WindowEditor {
+    if let madeEditor { return madeEditor }
+    let editor = try makeEditor()
+    madeEditor = editor
+    return editor
   }
 
   private func checkMemory(frames: Int) throws {
     guard let memoryLimit, plan.peakBytes(frames: frames) > memoryLimit else { return }
     throw EditError(
       .memory,
-      "the whole clip as one window does not fit: \(frames) frames need more than the limit of \(memoryLimit >> 20) MiB; "
+      "the whole clip as one window does not fit: \(frames) frames need more than the limit of \(Numerals.bytes(memoryLimit)); "
         + "set clip-length, or record to recompute")
   }
 
   /// Passes of the UNet so far.
-  public var passes: Int { editor.passes }
+  public var passes: Int { madeEditor?.passes ?? 0 }
 
   /// Takes the clip's next frame. Returns a window when this frame completes one.
   /// - Throws: `EditError` for a frame of another size or one that no memory is left for.
   public func push(_ frame: Frame) throws -> Window? {
-    guard FrameSize(width: frame.width, height: frame.height) == plan.frameSize else {
-      throw EditError(
-        .frames, "a frame has \(frame.width)x\(frame.height) pixels where the clip began with \(plan.frameSize)")
-    }
+    try check(frame)
     if plan.clipLength == nil { try checkMemory(frames: pictures.count + 1) }
     pictures.append(try plan.transform.picture(of: frame))
     return pictures.count == plan.clipLength ? try editWindow() : nil
@@ -83,15 +114,48 @@ public final class ClipEditor {
   /// Edits the frames that are left, a window shorter than the others. To be called once, at the end of the clip.
   public func finish() throws -> Window? { pictures.isEmpty ? nil : try editWindow() }
 
+  /// Frames that wait for their window to fill.
+  public var pendingFrames: Int { pictures.count }
+
+  /// Inverts a clip as one window, for any number of edits with `edit(_:)`, of this editor or of another.
+  public func invert(_ frames: [Frame]) throws -> Inversion {
+    guard !frames.isEmpty else { throw EditError(.frames, "there is no frame to invert") }
+    for frame in frames { try check(frame) }
+    let window = plan.window(index: 0, count: frames.count)
+    let editor = try windowEditor()
+    follow(window, of: editor, stages: [.inversion])
+    return try editor.invert(
+      try editor.encode(try frames.map(plan.transform.picture(of:))), window: window, carried: [])
+  }
+
+  /// Edits a clip that was inverted under the same source, model, size, steps and coupling. Attention that the inversion did
+  /// not record is computed again.
+  /// - Throws: `InversionMismatch`.
+  public func edit(_ inversion: Inversion) throws -> Window {
+    try inversion.check(plan)
+    let editor = try windowEditor()
+    follow(inversion.window, of: editor, stages: [.edit])
+    let results = try plan.edits.indices.map { try edit($0, of: inversion, by: editor) }
+    return Window(edits: results.map(\.frames), maskShares: results.map(\.maskShare))
+  }
+
+  private func check(_ frame: Frame) throws {
+    guard FrameSize(width: frame.width, height: frame.height) == plan.frameSize else {
+      throw EditError(
+        .frames, "a frame has \(frame.width)x\(frame.height) pixels where the clip began with \(plan.frameSize)")
+    }
+  }
+
   private func editWindow() throws -> Window {
     // Taken first: after a failure the next frame begins a new window.
     let pictures = self.pictures
     self.pictures = []
+    let editor = try windowEditor()
     if editor.trace != nil, windowIndex > 0 {
       throw EditError(.settings, "trace: a trace holds one window; raise clip-length or take fewer frames")
     }
     let window = plan.window(index: windowIndex, count: pictures.count)
-    follow(window)
+    follow(window, of: editor, stages: [.inversion, .edit])
     let carried = [window.carriesAnchor ? anchor : nil, window.carriesPrevious ? previous : nil].compactMap { $0 }
     let inversion = try editor.invert(try editor.encode(pictures), window: window, carried: carried)
 
@@ -99,47 +163,66 @@ public final class ClipEditor {
     let next = plan.window(index: 1, count: 1)
     let keepsAnchor = windowIndex == 0 && next.carriesAnchor
     let keeping = (keepsAnchor ? [(window.count - 1) / 2] : []) + (next.carriesPrevious ? [window.total - 1] : [])
-    var edited: [[Frame]] = []
-    var trajectories: [[[Tensor]]] = []
-    for index in plan.edits.indices {
-      let result = try editor.edit(index, of: inversion, carried: carried, keeping: keeping)
-      var frames: [Frame] = []
-      try editor.decode(result.latents.rows(window.carried..<window.total), edit: index) { _, picture in
-        editor.trace?.addImage(picture, of: window.count, size: plan.workingSize)
-        frames.append(try plan.transform.frame(from: picture))
-      }
-      edited.append(frames)
-      trajectories.append(result.kept)
+    let results = try plan.edits.indices.map {
+      try edit($0, of: inversion, by: editor, carried: carried, keeping: keeping)
     }
     let kept = try keeping.enumerated().map { position, frame in
       CarriedFrame(
         inversion: try inversion.latents.map { try WindowEditor.copy(of: frame, in: $0) },
         reconstruction: try inversion.reconstruction?.map { try WindowEditor.copy(of: frame, in: $0) },
-        edits: trajectories.map { $0[position] })
+        edits: results.map { $0.kept[position] })
     }
     if keepsAnchor { anchor = kept.first }
     if next.carriesPrevious { previous = kept.last }
     windowIndex += 1
-    return Window(edits: edited)
+    return Window(edits: results.map(\.frames), maskShares: results.map(\.maskShare))
   }
 
+  /// - Returns: The edit's frames, and for each kept frame its trajectory.
+  private func edit(
+    _ index: Int, of inversion: Inversion, by editor: WindowEditor, carried: [CarriedFrame] = [], keeping: [Int] = []
+  ) throws -> (frames: [Frame], kept: [[Tensor]], maskShare: Float?) {
+    let window = inversion.window
+    let result = try editor.edit(index, of: inversion, carried: carried, keeping: keeping)
+    var frames: [Frame] = []
+    try editor.decode(result.latents.rows(window.carried..<window.total), edit: index) { _, picture in
+      editor.trace?.addImage(picture, of: window.count, size: plan.workingSize)
+      frames.append(try plan.transform.frame(from: picture))
+    }
+    return (frames, result.kept, result.maskShare)
+  }
+
+  private enum Stage { case inversion, edit }
+
   /// Turns the window editor's reports into progress, weighted by the work behind them.
-  private func follow(_ window: ClipWindow) {
+  private func follow(_ window: ClipWindow, of editor: WindowEditor, stages: Set<Stage>) {
     let works = plan.edits.map { plan.estimate.work(plan, window: window, edit: $0) }
+    guard let first = works.first else { return }
+    let total =
+      (stages.contains(.inversion) ? first.encode + first.invert + first.reconstruct : 0)
+      + (stages.contains(.edit) ? works.reduce(0) { $0 + $1.edit + $1.decode } : 0)
+    let before = operations
     let steps = plan.scheduler.steps
     let index = windowIndex
-    editor.report = { [weak self] phase, step in
-      guard let self, let first = works.first else { return }
-      let (cost, count) =
-        switch phase {
-        case .encode: (first.encode, window.count)
-        case .invert: (first.invert, steps)
-        case .reconstruct: (first.reconstruct, steps)
-        case .edit(let edit): (works[edit].edit, steps)
-        case .decode(let edit): (works[edit].decode, window.count)
-        }
-      operations += cost / Double(count)
-      progress(Progress(window: index, phase: phase, step: step, steps: count, operations: operations))
+    let costs = { (phase: Progress.Phase) -> (cost: Double, count: Int) in
+      switch phase {
+      case .encode: (first.encode, window.count)
+      case .invert: (first.invert, steps)
+      case .reconstruct: (first.reconstruct, steps)
+      case .edit(let edit): (works[edit].edit, steps)
+      case .decode(let edit): (works[edit].decode, window.count)
+      }
     }
+    let tell = { [weak self] (phase: Progress.Phase, step: Int) in
+      guard let self else { return }
+      let (cost, count) = costs(phase)
+      if step > 0 { operations += cost / Double(count) }
+      progress(
+        Progress(
+          window: index, frames: window.count, phase: phase, step: step, steps: count, operations: operations,
+          windowOperations: (operations - before, total)))
+    }
+    editor.report = tell
+    tell(stages.contains(.inversion) ? .encode : .edit(0), 0)
   }
 }

@@ -125,6 +125,19 @@ extension EditPlan {
     bytes(frames: frames) { estimate.peakBytes(self, window: $0, convolutions: convolutions) }
   }
 
+  /// Refuses a run that would not fit, before it begins.
+  /// - Parameter limit: Bytes; nil where nobody knows.
+  /// - Throws: `EditError`.
+  public func checkMemory(frames: Int?, limit: Int?) throws {
+    guard let limit else { return }
+    let peak = peakBytes(frames: frames)
+    guard peak > limit else { return }
+    throw EditError(
+      .memory,
+      "the edit needs about \(Numerals.bytes(peak)), the limit is \(Numerals.bytes(limit)); lower clip-length or size, "
+        + "set record to recompute, or raise memory-limit")
+  }
+
   /// How a run's convolutions are best computed: by Winograd's way, which is faster, where its memory fits.
   /// - Parameter memoryLimit: Bytes; nil where nobody knows.
   public func convolutions(frames: Int?, memoryLimit: Int?) -> Device.Convolutions {

@@ -16,6 +16,12 @@ public struct PlannedEdit: Sendable {
   /// 1 at the tokens of the blend words, in the source and in the target prompt.
   let sourceBlendWeights: [Float], targetBlendWeights: [Float]
   let needs: RecordingNeeds
+
+  /// What becomes of the words; nil without a source prompt to compare with.
+  public func fate(source: PromptWords?) -> WordFate? {
+    guard let source, let alignment else { return nil }
+    return WordFate(source: source, target: target, alignment: alignment)
+  }
 }
 
 /// Everything about a run that can be known before it: sizes, tokens, alignment, layers, steps. Making a plan checks all
@@ -46,6 +52,8 @@ public struct EditPlan: Sendable {
   let needs: RecordingNeeds
   let channels: Int
   let estimate: CostEstimate
+  /// What inversions of this plan depend on.
+  let inversionBasis: Inversion.Basis
 
   /// - Parameters:
   ///   - model: Opened or loaded.
@@ -155,6 +163,10 @@ public struct EditPlan: Sendable {
     }
     self.warnings = warnings
     estimate = CostEstimate(model: model)
+    inversionBasis = Inversion.Basis(
+      model: model.identity, sourceTokens: sourceTokens, reconstructionTokens: reconstructionTokens,
+      frameSize: frameSize, workingSize: workingSize, timesteps: scheduler.timesteps, coupling: coupling,
+      couplingMinWidth: couplingMinWidth, precision: shared.precision)
   }
 
   /// Adds a warning once.
@@ -180,6 +192,13 @@ public struct EditPlan: Sendable {
     let aspect = (Double(frameSize.width) / Double(frameSize.height)).squareRoot()
     func rounded(_ length: Double) -> Int { max(1, Int((length / Double(multiple)).rounded())) * multiple }
     return FrameSize(width: rounded(side * aspect), height: rounded(side / aspect))
+  }
+
+  /// The size of a clip that is not there yet: the working size, or the model's native one.
+  public static func assumedFrameSize(_ settings: Settings, model: StableDiffusionModel) -> FrameSize {
+    if let size = settings.size { return FrameSize(width: size.width, height: size.height) }
+    let side = (model.unet.configuration.sampleSize ?? 64) * model.autoencoder.factor
+    return FrameSize(width: side, height: side)
   }
 
   /// Layers whose self-attention reads other frames.

@@ -2,8 +2,10 @@ import StableDiffusion
 import Tensors
 
 /// A clip window, inverted: its latents at every noise level, and what the source's attention saw on the way. A value: all
-/// edits of the window read the same one.
-struct Inversion: Sendable {
+/// edits of the window read the same one, and it outlives the editor that made it.
+public struct Inversion: Sendable {
+  /// What it was made from; an edit must agree.
+  let basis: Basis
   /// z_0 ... z_N, each (frames, rows, columns, channels) with the carried frames first.
   let latents: [Tensor]
   let window: ClipWindow
@@ -14,6 +16,48 @@ struct Inversion: Sendable {
   /// The reconstruction pass's latents x_0 ... x_N, where attention comes from one.
   let reconstruction: [Tensor]?
   let record: AttentionRecord
+
+  /// Frames of the clip.
+  public var frameCount: Int { window.count }
+  /// Size of the clip's frames.
+  public var frameSize: FrameSize { basis.frameSize }
+
+  /// The settings that an inversion depends on, as they turned out.
+  struct Basis: Sendable, Equatable {
+    let model: String
+    let sourceTokens: [Int]
+    let reconstructionTokens: [Int]?
+    let frameSize: FrameSize, workingSize: FrameSize
+    let timesteps: [Int]
+    let coupling: [FrameReference]
+    let couplingMinWidth: Int
+    let precision: Settings.Precision
+  }
+
+  /// - Throws: `InversionMismatch` where `plan` is not for this inversion.
+  func check(_ plan: EditPlan) throws {
+    let (own, other) = (basis, plan.inversionBasis)
+    let differences: [(Bool, String)] = [
+      (own.model != other.model, "model"), (own.sourceTokens != other.sourceTokens, "source"),
+      (own.workingSize != other.workingSize || own.frameSize != other.frameSize, "size"),
+      (own.timesteps != other.timesteps, "steps"), (own.coupling != other.coupling, "frame-coupling"),
+      (own.couplingMinWidth != other.couplingMinWidth, "coupling-min-width"),
+      (own.precision != other.precision, "precision"),
+      (own.reconstructionTokens != other.reconstructionTokens, "attention-source"),
+    ]
+    let names = differences.filter(\.0).map(\.1)
+    guard names.isEmpty else { throw InversionMismatch(settings: names) }
+  }
+}
+
+/// An edit of an inversion that was made under other settings.
+public struct InversionMismatch: Error, CustomStringConvertible, Sendable {
+  /// Names of the settings that differ.
+  public let settings: [String]
+
+  public var description: String {
+    "the clip was inverted with another \(settings.joined(separator: ", ")); set what it was then, or invert again"
+  }
 }
 
 /// A frame of an earlier window that later ones read: its latents at every level, of the inversion and of each edit.

@@ -55,3 +55,8 @@ public enum MachineMemory {
     return String(decoding: text, as: UTF8.self).split(separator: "\n")
   }
 }
+
+extension Settings {
+  /// Bytes that an edit may plan to use; nil where nobody knows.
+  public var usableMemory: Int? { memoryLimit > 0 ? memoryLimit : MachineMemory.available }
+}

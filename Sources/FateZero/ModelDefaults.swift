@@ -1,4 +1,5 @@
 import FoundationEssentials
+import StableDiffusion
 
 /// Defaults that come with a model: `fatezero.json` in its folder, an object of setting names and values.
 ///
@@ -29,6 +30,17 @@ public enum ModelDefaults {
       }
     }
     return layer
+  }
+
+  /// The defaults of an opened model; empty where it has none.
+  /// - Throws: `ModelError`.
+  public static func layer(of model: ModelDirectory) throws -> Settings.Layer {
+    guard let text = model.recommendedSettings else { return [] }
+    do {
+      return try layer(json: Array(text.utf8))
+    } catch let error as SettingsError {
+      throw ModelError(.badData, "\(model.path)/\(error.description)")
+    }
   }
 
   private struct Value: Decodable {

@@ -168,12 +168,10 @@ public struct Settings: Sendable, Equatable {
     for entry in layer where entry.name != "preset" && entry.name != "edit" { try set(entry.name, to: entry.text) }
   }
 
-  /// Settings from all origins: defaults, then a preset named in any layer, then the layers in order (the model's, a
-  /// configuration's, the user's).
+  /// Settings from all origins, later ones over earlier ones: defaults, then the layers in order (the model's, the user's).
   public init(layers: [Layer]) throws {
     self.init()
-    if let preset = layers.joined().last(where: { $0.name == "preset" }) { try set("preset", to: preset.text) }
-    for layer in layers { try apply(layer.filter { $0.name != "preset" }) }
+    for layer in layers { try apply(layer) }
   }
 
   /// What single settings cannot see.

@@ -109,7 +109,8 @@ final class WindowEditor {
     trace?.setInversion(levels, window: window)
     guard fromReconstruction, let reconstruction else {
       return Inversion(
-        latents: levels, window: window, text: source, sourceLatents: levels, reconstruction: nil, record: record)
+        basis: plan.inversionBasis, latents: levels, window: window, text: source, sourceLatents: levels,
+        reconstruction: nil, record: record)
     }
     return try reconstruct(levels, window: window, carried: carried, text: reconstruction)
   }
@@ -140,7 +141,8 @@ final class WindowEditor {
     }
     trace?.setReconstruction(Array(states.dropFirst()), window: window)
     return Inversion(
-      latents: levels, window: window, text: text.conditional, sourceLatents: Array(states.dropLast().reversed()),
+      basis: plan.inversionBasis, latents: levels, window: window, text: text.conditional,
+      sourceLatents: Array(states.dropLast().reversed()),
       reconstruction: states, record: record)
   }
 
@@ -149,10 +151,11 @@ final class WindowEditor {
   /// DDIM downwards from z_N with the target prompt, its attention fused with the source's.
   ///
   /// - Parameter keeping: Frames of the run whose whole trajectory later windows will read.
-  /// - Returns: The edited latents, the carried frames first, and for each kept frame x_0 ... x_N.
+  /// - Returns: The edited latents, the carried frames first, for each kept frame x_0 ... x_N, and the mean share of the
+  ///   window's frames under the blending mask where there is one.
   func edit(
     _ index: Int, of inversion: Inversion, carried: [CarriedFrame], keeping: [Int] = []
-  ) throws -> (latents: Tensor, kept: [[Tensor]]) {
+  ) throws -> (latents: Tensor, kept: [[Tensor]], maskShare: Float?) {
     // The inversion's pass took one run of the clip, this one takes two: its blocks fit nothing any more.
     device.trimMemory()
     trace?.beginEdit(steps: plan.scheduler.steps)
@@ -164,6 +167,7 @@ final class WindowEditor {
     var targetAttention = emptyMaskAttention(window)
     var state = inversion.latents[scheduler.steps]
     var kept = try keeping.map { [try WindowEditor.copy(of: $0, in: state)] }
+    var maskShares: [Float] = []
     for step in 0..<scheduler.steps {
       let sourceStep = scheduler.steps - 1 - step
       let source = try sourceAttention(inversion, step: sourceStep, needs: edit.needs)
@@ -185,6 +189,7 @@ final class WindowEditor {
           let sides = [site.rows, site.columns]
           guard masks[sides] == nil else { continue }
           let values = mask.mask(attention, rows: site.rows, columns: site.columns)
+          if masks.isEmpty { maskShares.append(share(of: values, window)) }
           masks[sides] = values
           trace?.setSelfMask(values, step: step, rows: site.rows, columns: site.columns, window: window)
         }
@@ -206,9 +211,11 @@ final class WindowEditor {
         next, "edit step \(step + 1) of \(scheduler.steps)", from: try doubled(state, targets[index]),
         timestep: scheduler.timesteps[step], text: targets[index], window: window)
       if edit.blendsLatents, let sourceAttention, let targetAttention {
-        next = try blend(
+        let blended = try blend(
           next, with: inversion.latents[scheduler.steps - step], mask, source: sourceAttention,
           target: targetAttention, step: step, window: window)
+        next = blended.latents
+        if !edit.blendsAttention { maskShares.append(share(of: blended.mask, window)) }
       }
       state = try joined(carried.map { $0.edits[index][step + 1] }, next.rows(window.carried..<window.total))
       for (position, frame) in keeping.enumerated() {
@@ -217,7 +224,14 @@ final class WindowEditor {
       trace?.addEditStep(state, window: window)
       report(.edit(index), step + 1)
     }
-    return (state, kept)
+    let count = Float(maskShares.count)
+    return (state, kept, maskShares.isEmpty ? nil : maskShares.reduce(0) { $0 + $1 / count })
+  }
+
+  /// The mean of a mask (frames, rows, columns) over the window's own frames.
+  private func share(of mask: [Float], _ window: ClipWindow) -> Float {
+    let own = mask.dropFirst(mask.count / window.total * window.carried)
+    return own.reduce(0, +) / Float(max(own.count, 1))
   }
 
   /// One frame's latents by themselves: a view would keep the whole window.
@@ -250,19 +264,19 @@ final class WindowEditor {
   private func blend(
     _ state: Tensor, with inverted: Tensor, _ mask: BlendMask, source: BlendMask.Attention,
     target: BlendMask.Attention, step: Int, window: ClipWindow
-  ) throws -> Tensor {
+  ) throws -> (latents: Tensor, mask: [Float]) {
     let (rows, columns) = (plan.latentRows, plan.latentColumns)
     let sourceMask = mask.mask(source, rows: rows, columns: columns)
     let union = zip(sourceMask, mask.mask(target, rows: rows, columns: columns)).map { max($0, $1) }
     trace?.setLatentMask(source: sourceMask, union: union, step: step, plan: plan, window: window)
     let steps = Double(plan.scheduler.steps)
-    guard step + 1 > Int(0.2 * steps), step + 1 < Int(0.8 * steps) else { return state }
+    guard step + 1 > Int(0.2 * steps), step + 1 < Int(0.8 * steps) else { return (state, union) }
     var values = inverted.floats
     let edited = state.floats
     for (cell, share) in union.enumerated() where share != 0 {
       for index in cell * plan.channels..<(cell + 1) * plan.channels { values[index] = edited[index] }
     }
-    return try Tensor(values, shape: state.shape)
+    return (try Tensor(values, shape: state.shape), union)
   }
 
   // MARK: Passes

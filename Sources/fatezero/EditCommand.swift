@@ -53,7 +53,7 @@ struct EditCommand: ParsableCommand {
     if let path = options.trace {
       try Self.checkTrace(path, beside: [input] + outputs, windows: frameCount.map { plan.windows(frames: $0).count })
     }
-    try Self.checkMemory(plan, frames: frameCount, limit: job.memoryLimit)
+    try plan.checkMemory(frames: frameCount, limit: job.memoryLimit)
 
     let writers = try outputs.enumerated().map { index, path in
       try MediaWriter(
@@ -66,7 +66,8 @@ struct EditCommand: ParsableCommand {
       threads: job.edits[0].threads,
       convolutions: plan.convolutions(frames: frameCount, memoryLimit: job.memoryLimit))
     let report = PlanReport(
-      job: job, plan: plan, frames: frameCount, operationsPerSecond: try MachineSpeed.operationsPerSecond(device),
+      job: job, plan: plan, frames: frameCount,
+      operationsPerSecond: try MachineSpeed.operationsPerSecond(device, cancellation: Interruption.cancellation),
       memoryLimit: job.memoryLimit)
     tell("\(report.headline); \(report.time)")
     for (path, writer) in zip(outputs, writers) { tell("\(path == "-" ? "standard output" : path): \(writer.summary)") }
@@ -78,9 +79,10 @@ struct EditCommand: ParsableCommand {
     let trace = options.trace.map { _ in Trace() }
     progress.totalOperations = frameCount.map { plan.operations(frames: $0) }
     progress.windowCount = frameCount.map { plan.windows(frames: $0).count }
-    let editor = try ClipEditor(
-      plan: plan, model: model, device: device, cancellation: cancellation, memoryLimit: job.memoryLimit, trace: trace,
-      progress: progress.update)
+    let engine = ClipEditor.Engine(device: device, model: model)
+    let editor = ClipEditor(
+      plan: plan, cancellation: cancellation, memoryLimit: job.memoryLimit, trace: trace, progress: progress.update
+    ) { engine }
     progress.beginWork(expectedSeconds: frameCount.map { _ in report.seconds })
 
     // Frames wait here for their edited ones: what is written has the timestamps of what was read.
@@ -139,16 +141,6 @@ struct EditCommand: ParsableCommand {
         "--trace holds one window, and this clip has \(windows); raise clip-length (0 is the whole clip) or take fewer "
           + "frames")
     }
-  }
-
-  private static func checkMemory(_ plan: EditPlan, frames: Int?, limit: Int?) throws {
-    guard let limit else { return }
-    let peak = plan.peakBytes(frames: frames)
-    guard peak > limit else { return }
-    throw CommandFailure(
-      .memory,
-      "the edit needs about \(Numerals.bytes(peak)), the limit is \(Numerals.bytes(limit)); lower clip-length or size, "
-        + "set record to recompute, or raise memory-limit")
   }
 }
 

@@ -38,13 +38,7 @@ struct EditJob {
 
     // Defaults, the model's recommendation, preset, the configuration, the options: later ones win.
     var base = Settings()
-    if let recommended = directory.recommendedSettings {
-      do {
-        try base.apply(try ModelDefaults.layer(json: Array(recommended.utf8)))
-      } catch let error as SettingsError {
-        throw CommandFailure(.data, "\(directory.path)/\(error.description)")
-      }
-    }
+    try base.apply(try ModelDefaults.layer(of: directory))
     if let preset = layer.last(where: { $0.name == "preset" }) { try base.set("preset", to: preset.text) }
     let given = layer.filter { $0.name != "preset" }
     let prompts = options.settings.edit

@@ -13,6 +13,7 @@ import Glibc
       fatezero edit INPUT OUTPUT --edit "a [cat -> tiger] on the grass"
       fatezero plan INPUT --edit "a [cat -> tiger] on the grass"
       fatezero inspect MODEL
+      fatezero ffmpeg-filter --input INPUT --edit "a [cat -> tiger] on the grass"
       """,
     discussion: """
       Exit status:
@@ -25,7 +26,7 @@ import Glibc
       Completions for a shell: fatezero --generate-completion-script bash|zsh|fish
       """,
     version: toolVersion,
-    subcommands: [EditCommand.self, PlanCommand.self, InspectCommand.self])
+    subcommands: [EditCommand.self, PlanCommand.self, InspectCommand.self, FFmpegFilterCommand.self])
 
   static func main() {
     // What is opened later must not take the place of a standard stream that came closed.
@@ -45,7 +46,7 @@ import Glibc
   }
 }
 
-let toolVersion = "0.1.0"
+let toolVersion = "\(Version.text)"
 
 extension CommandFailure.Status {
   fileprivate static var table: String {

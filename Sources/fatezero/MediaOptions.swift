@@ -1,4 +1,5 @@
 import ArgumentParser
+import FateZero
 import MediaIO
 
 /// How the clip is read and which part of it.
@@ -36,14 +37,17 @@ struct InputArguments: ParsableArguments {
     var options = InputOptions(
       format: inputFormat, pixelFormat: pixelFormat, framerate: framerate, filter: inputFilter, start: start?.seconds,
       duration: duration?.seconds, frames: frames)
-    if let videoSize {
-      let sides = videoSize.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
-      guard sides.count == 2, let width = sides[0], let height = sides[1] else {
-        throw CommandFailure(.usage, "--video-size \(videoSize): write it like 640x360, in pixels")
-      }
-      options.videoSize = (width, height)
-    }
+    if let size = try videoSize.map(Self.size) { options.videoSize = (size.width, size.height) }
     return options
+  }
+
+  /// The value of `--video-size`.
+  static func size(_ text: String) throws -> FrameSize {
+    let sides = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
+    guard sides.count == 2, let width = sides[0], let height = sides[1] else {
+      throw CommandFailure(.usage, "--video-size \(text): write it like 640x360, in pixels")
+    }
+    return FrameSize(width: width, height: height)
   }
 }
 

@@ -22,7 +22,8 @@ struct PlanCommand: ParsableCommand {
     let plan = try EditPlan(model: opened, edits: job.edits, frameSize: size, geometry: job.geometry)
     let device = try Device(threads: job.edits[0].threads)
     let report = PlanReport(
-      job: job, plan: plan, frames: frames, operationsPerSecond: try MachineSpeed.operationsPerSecond(device),
+      job: job, plan: plan, frames: frames,
+      operationsPerSecond: try MachineSpeed.operationsPerSecond(device, cancellation: Interruption.cancellation),
       memoryLimit: job.memoryLimit)
     print(report.text)
   }
@@ -37,13 +38,14 @@ struct PlanCommand: ParsableCommand {
     }
     let frames = job.inputOptions.frames ?? (job.edits[0].clipLength == 0 ? nil : job.edits[0].clipLength)
     if let size = job.inputOptions.videoSize { return (FrameSize(width: size.width, height: size.height), frames) }
-    if let size = job.edits[0].size { return (FrameSize(width: size.width, height: size.height), frames) }
-    let side = job.configuredSide ?? (model.unet.configuration.sampleSize ?? 64) * model.autoencoder.factor
-    return (FrameSize(width: side, height: side), frames)
+    if job.edits[0].size == nil, let side = job.configuredSide {
+      return (FrameSize(width: side, height: side), frames)
+    }
+    return (EditPlan.assumedFrameSize(job.edits[0], model: model), frames)
   }
 }
 
 extension EditJob {
   /// Bytes the edit may plan to use; nil where nobody says.
-  var memoryLimit: Int? { edits[0].memoryLimit > 0 ? edits[0].memoryLimit : MachineMemory.available }
+  var memoryLimit: Int? { edits[0].usableMemory }
 }

@@ -84,9 +84,9 @@ struct PlanReport {
   private func describe(_ edit: PlannedEdit) -> [String] {
     let settings = edit.settings
     var lines = ["tokens: \(tokens(edit.target))"]
-    if let source = plan.source, let alignment = edit.alignment {
+    if let alignment = edit.alignment, let fate = edit.fate(source: plan.source) {
       let mode = if case .replace = alignment { "replace" } else { "refine" }
-      lines.append("words (\(mode)): \(WordFate.describe(source: source, target: edit.target, alignment: alignment))")
+      lines.append("words (\(mode)): \(fate)")
       lines.append("cross-attention from the source: \(crossSteps(settings, edit.target))")
     } else if settings.attentionSource == .none {
       lines.append("no attention is taken from the source")
@@ -136,41 +136,5 @@ struct PlanReport {
       guard let first = positions.first, let last = positions.last else { return word }
       return "\(word)[\(first == last ? "\(first)" : "\(first)-\(last)")]"
     }.joined(separator: " ")
-  }
-}
-
-/// What becomes of the words of an edit.
-enum WordFate {
-  /// `kept a, on; cat -> tiger; new: red; dropped: black`.
-  static func describe(source: PromptWords, target: PromptWords, alignment: WordAlignment) -> String {
-    var kept: [String] = []
-    var replaced: [String] = []
-    var new: [String] = []
-    var dropped: [String] = []
-    switch alignment {
-    case .replace:
-      for (before, after) in zip(source.words, target.words) {
-        if before == after { kept.append(after) } else { replaced.append("\(before) -> \(after)") }
-      }
-    case .refine(let mapper, let alphas):
-      var readWords: Set<Int> = []
-      for (word, positions) in zip(target.words, target.positions) {
-        let visible = positions.filter { $0 < PromptWords.contextLength }
-        let read = visible.filter { alphas[$0] != 0 }.map { mapper[$0] }
-        for position in read {
-          if let index = source.positions.firstIndex(where: { $0.contains(position) }) { readWords.insert(index) }
-        }
-        if read.isEmpty {
-          new.append(word)
-        } else {
-          kept.append(read.count == visible.count ? word : "\(word) (in part)")
-        }
-      }
-      dropped = source.words.indices.filter { !readWords.contains($0) }.map { source.words[$0] }
-    }
-    let groups = [
-      (kept, "kept "), (replaced, ""), (new, "new "), (dropped, "dropped "),
-    ].filter { !$0.0.isEmpty }
-    return groups.map { $0.1 + $0.0.joined(separator: ", ") }.joined(separator: "; ")
   }
 }

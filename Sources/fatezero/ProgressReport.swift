@@ -14,10 +14,8 @@ final class ProgressReport {
   private let editCount: Int
   private let clock = ContinuousClock()
   private let begin: ContinuousClock.Instant
-  /// When the model was loaded: loading says nothing about the speed of the rest.
-  private var workBegin: ContinuousClock.Instant
-  /// Seconds that the work was thought to take; nil while the number of frames is unknown.
-  private var expected: Double?
+  /// Of the work from when the model was loaded: loading says nothing about the speed of the rest.
+  private var remaining = RemainingTime(expected: nil)
   private let descriptor: Int32?
   private var canWrite = true
   /// Floating-point operations of the whole run; nil while the number of frames is unknown.
@@ -29,8 +27,6 @@ final class ProgressReport {
   private var lastLine: ContinuousClock.Instant
   private var lineLength = 0
 
-  /// Share of a run from which on only its own speed counts; up to there the first guess counts as well.
-  private static let trustedShare = 0.2
   private static let lineInterval = Duration.seconds(10)
 
   /// - Parameters:
@@ -42,7 +38,6 @@ final class ProgressReport {
     }
     self.editCount = editCount
     begin = clock.now
-    workBegin = begin
     lastLine = begin
     descriptor = try target.map(Self.open)
   }
@@ -62,10 +57,9 @@ final class ProgressReport {
   }
 
   /// The model is loaded; frames come now.
-  func beginWork(expectedSeconds: Double?) {
-    workBegin = clock.now
-    expected = expectedSeconds
-  }
+  ///
+  /// - Parameter expectedSeconds: How long the work is thought to take; nil while the number of frames is unknown.
+  func beginWork(expectedSeconds: Double?) { remaining = RemainingTime(expected: expectedSeconds) }
 
   func update(_ progress: ClipEditor.Progress) {
     latest = progress
@@ -100,12 +94,7 @@ final class ProgressReport {
 
   // MARK: - Parts
 
-  private var elapsed: Double { seconds(since: begin) }
-
-  private func seconds(since instant: ContinuousClock.Instant) -> Double {
-    let duration = clock.now - instant
-    return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-  }
+  private var elapsed: Double { (clock.now - begin).inSeconds }
 
   /// Share of the run that is done, 0...1.
   private var share: Double? {
@@ -113,12 +102,7 @@ final class ProgressReport {
     return min(latest.operations / totalOperations, 1)
   }
 
-  private var left: Double? {
-    guard let share, share > 0 else { return nil }
-    let measured = seconds(since: workBegin) / share
-    let trust = min(share / Self.trustedShare, 1)
-    return (1 - share) * (trust * measured + (1 - trust) * (expected ?? measured))
-  }
+  private var left: Double? { share.flatMap { $0 > 0 ? remaining.left(share: $0) : nil } }
 
   private func line(_ progress: ClipEditor.Progress) -> String {
     var parts: [String] = []

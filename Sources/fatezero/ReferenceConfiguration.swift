@@ -1,5 +1,5 @@
 import FateZero
-import Yams
+import YAML
 
 /// An edit configuration of the reference repository (ChenyangQiQi/FateZero, `config/*.yaml`), with its meaning there.
 ///
@@ -88,10 +88,10 @@ extension ReferenceConfiguration {
   /// - Parameter name: how messages call the file.
   /// - Throws: `CommandFailure` with status `.data` naming the file and the key.
   init(yaml: String, name: String) throws {
-    let node: Node?
+    let node: YAMLNode?
     do {
-      node = try Yams.compose(yaml: yaml)
-    } catch {
+      node = try YAMLNode.read(yaml)
+    } catch let error as YAMLError {
       throw CommandFailure(.data, "\(name) is not YAML: \(error)")
     }
     guard let node, node.mapping != nil else { throw CommandFailure(.data, "\(name) holds no configuration") }
@@ -211,26 +211,26 @@ extension FrameReference {
 
 /// A place in the file; `${...}` is resolved when it is looked at, so one that points nowhere harms only who needs it.
 private struct ConfigurationValue {
-  private let root: Node
+  private let root: YAMLNode
   private let file: String
   private let path: [String]
-  private let node: Node
+  private let node: YAMLNode
 
-  init(root: Node, name: String) {
+  init(root: YAMLNode, name: String) {
     (self.root, file, path, node) = (root, name, [], root)
   }
 
-  private init(root: Node, file: String, path: [String], node: Node) {
+  private init(root: YAMLNode, file: String, path: [String], node: YAMLNode) {
     (self.root, self.file, self.path, self.node) = (root, file, path, node)
   }
 
   /// What stands below this value, or what it refers to.
-  private func child(_ key: String, _ node: Node) throws -> ConfigurationValue {
+  private func child(_ key: String, _ node: YAMLNode) throws -> ConfigurationValue {
     try ConfigurationValue(root: root, file: file, path: path + [key], node: node).resolved(depth: 0)
   }
 
   private func resolved(depth: Int) throws -> ConfigurationValue {
-    guard let text = node.scalar?.string, text.hasPrefix("${"), text.hasSuffix("}") else { return self }
+    guard let text = node.string, text.hasPrefix("${"), text.hasSuffix("}") else { return self }
     var name = text.dropFirst(2).dropLast()
     var base: [String] = []
     if name.first == "." {
@@ -256,7 +256,7 @@ private struct ConfigurationValue {
       guard node.mapping != nil else { throw unfit("a mapping") }
       guard let found = node[key] else { return nil }
       let value = try child(key, found)
-      return value.isNull ? nil : value
+      return value.node.isNull ? nil : value
     }
   }
 
@@ -269,7 +269,7 @@ private struct ConfigurationValue {
 
   /// Entry `index` of a list, or of a mapping with numbers as keys.
   func required(_ index: Int) throws -> ConfigurationValue {
-    let found: Node? =
+    let found: YAMLNode? =
       if let sequence = node.sequence { index < sequence.count ? sequence[index] : nil } else {
         node.mapping?.first { $0.key.string.flatMap { Int($0) } == index }?.value
       }
@@ -282,15 +282,11 @@ private struct ConfigurationValue {
 
   var isList: Bool { node.sequence != nil }
 
-  private var isNull: Bool {
-    ["", "~", "null", "Null", "NULL"].contains(node.scalar?.string) && node.scalar?.style == .plain
-  }
-
   /// The pairs of a mapping in the file's order; nil for anything else.
   var entries: [(String, ConfigurationValue)]? {
     get throws {
       try node.mapping?.map { key, value in
-        let name = key.scalar?.string ?? ""
+        let name = key.string ?? ""
         return (name, try child(name, value))
       }
     }
@@ -302,8 +298,8 @@ private struct ConfigurationValue {
   }
 
   func text() throws -> String {
-    guard let scalar = node.scalar else { throw unfit("text") }
-    return scalar.string
+    guard let text = node.string else { throw unfit("text") }
+    return text
   }
 
   func flag() throws -> Bool {
@@ -312,14 +308,14 @@ private struct ConfigurationValue {
   }
 
   func number(_ range: ClosedRange<Double>) throws -> Double {
-    guard let value = node.scalar.flatMap({ Double($0.string) }), range.contains(value) else {
+    guard let value = node.string.flatMap({ Double($0) }), range.contains(value) else {
       throw unfit("a number of \(range.lowerBound) to \(range.upperBound)")
     }
     return value
   }
 
   func integer(_ range: ClosedRange<Int>) throws -> Int {
-    guard let value = node.scalar.flatMap({ Int($0.string) }), range.contains(value) else {
+    guard let value = node.string.flatMap({ Int($0) }), range.contains(value) else {
       throw unfit("a whole number of \(range.lowerBound) to \(range.upperBound)")
     }
     return value
@@ -334,7 +330,7 @@ private struct ConfigurationValue {
   }
 
   func unfit(_ wanted: String) -> CommandFailure {
-    let place = node.mark.map { ", line \($0.line)" } ?? ""
-    return CommandFailure(.data, "\(file)\(place): \(path.joined(separator: ".")) must be \(wanted)")
+    CommandFailure(
+      .data, "\(file), line \(node.line): \(path.joined(separator: ".")) must be \(wanted)")
   }
 }

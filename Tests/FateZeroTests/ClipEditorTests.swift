@@ -48,8 +48,9 @@ import Testing
     let model = try StableDiffusionModel(ModelDirectory(path: folder.path), device: device)
     let size = FrameSize(width: frames[0].width, height: frames[0].height)
     let plan = try EditPlan(model: model, edits: edits, frameSize: size)
-    let editor = try ClipEditor(
-      plan: plan, model: model, device: device, cancellation: cancellation, progress: progress)
+    let editor = ClipEditor(plan: plan, cancellation: cancellation, progress: progress) {
+      ClipEditor.Engine(device: device, model: model)
+    }
     var result = [[Frame]](repeating: [], count: edits.count)
     var windows: [Int] = []
     func take(_ window: ClipEditor.Window?) {
@@ -144,8 +145,8 @@ import Testing
         if progress.phase == .invert, progress.step == 2 { cancellation.request() }
       }
     }
-    // Two frames encoded, two steps inverted, nothing after.
-    #expect(steps == 4)
+    // The beginning, two frames encoded, two steps inverted, nothing after.
+    #expect(steps == 5)
   }
 
   @Test func progressAddsUpToThePlannedWork() throws {
@@ -158,7 +159,8 @@ import Testing
     ]
     var last = 0.0
     _ = try edit(frames, edits) { progress in
-      #expect(progress.operations > last)
+      #expect(progress.step == 0 ? progress.operations == last : progress.operations > last)
+      #expect(progress.windowShare <= 1)
       last = progress.operations
     }
     let model = try StableDiffusionModel(

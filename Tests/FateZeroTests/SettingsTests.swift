@@ -72,15 +72,15 @@ import Testing
     }
   }
 
-  @Test func layersOverwriteInOrderAndPresetsComeFirst() throws {
+  @Test func layersOverwriteInOrderAndAPresetIsTheFirstOfItsLayer() throws {
     let settings = try Settings(layers: [
       try ModelDefaults.layer(json: Array(#"{"guidance-scale": 3.5, "steps": 20, "self-replace": 0.25}"#.utf8)),
       [("steps", "10"), ("source", "a cat")],
-      [("preset", "style"), ("edit", "a tiger"), ("cross-replace", "0.1")],
+      [("edit", "a tiger"), ("cross-replace", "0.1"), ("preset", "style")],
     ])
     #expect(settings.guidanceScale == 3.5)
     #expect(settings.steps == 10)
-    #expect(settings.selfReplace == StepRange(0, 0.25))
+    #expect(settings.selfReplace == StepRange(0, 0.8))
     #expect(settings.crossReplace == CrossReplace(everywhere: StepRange(0, 0.1)))
     #expect(settings.crossMode == .refine)
     #expect(settings.frameCoupling == [.middle])

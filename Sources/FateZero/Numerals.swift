@@ -1,7 +1,7 @@
 /// Numbers for people.
-enum Numerals {
+public enum Numerals {
   /// `value` with so many digits after the point.
-  static func fixed(_ value: Double, digits: Int) -> String {
+  public static func fixed(_ value: Double, digits: Int) -> String {
     guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
     var unit = 1.0
     for _ in 0..<digits { unit *= 10 }
@@ -14,7 +14,7 @@ enum Numerals {
   }
 
   /// `12 s`, `4:05 min`, `1:02:03 h`.
-  static func duration(_ seconds: Double) -> String {
+  public static func duration(_ seconds: Double) -> String {
     guard seconds.isFinite, seconds < 1e9 else { return "unknown" }
     let total = Int(max(seconds, 0).rounded())
     func padded(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
@@ -24,7 +24,7 @@ enum Numerals {
   }
 
   /// `512 KiB`, `3.4 GiB`.
-  static func bytes(_ count: Int) -> String {
+  public static func bytes(_ count: Int) -> String {
     var value = Double(count)
     for unit in ["bytes", "KiB", "MiB", "GiB"] {
       if value < 1024 { return "\(fixed(value, digits: unit == "bytes" || value >= 100 ? 0 : 1)) \(unit)" }
@@ -33,7 +33,7 @@ enum Numerals {
     return "\(fixed(value, digits: 1)) TiB"
   }
 
-  static func count(_ number: Int, _ singular: String, _ plural: String? = nil) -> String {
+  public static func count(_ number: Int, _ singular: String, _ plural: String? = nil) -> String {
     "\(number) \(number == 1 ? singular : plural ?? singular + "s")"
   }
 }

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import FateZeroCommand
+@testable import FateZero
 
 @Suite struct NumeralsTests {
   @Test func fixed() {
@@ -27,12 +27,5 @@ import Testing
     #expect(Numerals.bytes(3 << 20) == "3.0 MiB")
     #expect(Numerals.bytes(700 << 20) == "700 MiB")
     #expect(Numerals.bytes(5 << 40) == "5.0 TiB")
-  }
-
-  @Test func clockTimes() {
-    #expect(ClockTime(argument: "12.5")?.seconds == 12.5)
-    #expect(ClockTime(argument: "1:30")?.seconds == 90)
-    #expect(ClockTime(argument: "1:02:03.5")?.seconds == 3723.5)
-    for text in ["", "a", "1:60", "-1", "1:2:3:4", "1::2", "nan", "inf"] { #expect(ClockTime(argument: text) == nil) }
   }
 }

@@ -2,24 +2,24 @@ import FoundationEssentials
 import Glibc
 
 /// What a finished program left behind.
-struct Outcome {
+public struct Outcome {
   /// The exit status; 128 + the signal that ended it, as a shell says.
-  let status: Int32
-  let output: Data
-  let errors: String
+  public let status: Int32
+  public let output: Data
+  public let errors: String
   /// Largest resident set seen, in KiB.
-  let peakMemory: Int
+  public let peakMemory: Int
 }
 
 /// A running program, its output going to files.
-final class Job {
-  let pid: pid_t
+public final class Job {
+  public let pid: pid_t
   private let outputPath: String
   private let errorsPath: String
   private var peakMemory = 0
 
   /// Starts `arguments[0]` with empty standard input and default signal handling.
-  init(arguments: [String], environment: [String], output: String, errors: String) throws {
+  public init(arguments: [String], environment: [String], output: String, errors: String) throws {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
@@ -50,28 +50,36 @@ final class Job {
   }
 
   /// What it has written to standard error so far.
-  var errorsSoFar: String { Self.text(errorsPath) }
+  public var errorsSoFar: String { Self.text(errorsPath) }
 
   /// Whether it has ended; `wait` still tells how.
-  var hasEnded: Bool {
+  public var hasEnded: Bool {
     var information = siginfo_t()
     waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG | WNOWAIT)
     return information.si_signo != 0
   }
 
-  func signal(_ signal: Int32) {
+  public func signal(_ signal: Int32) {
     kill(pid, signal)
   }
 
   /// Waits for the end.
-  func wait() throws -> Outcome {
+  /// - Parameter seconds: After so many it is killed.
+  /// - Throws: `WorkbenchError.hangs` then.
+  public func wait(seconds: Int = 900) throws -> Outcome {
     var status: Int32 = 0
+    let start = ContinuousClock.now
     while true {
       let ended = waitpid(pid, &status, WNOHANG)
       if ended == pid { break }
       guard ended == 0 || errno == EINTR else { throw WorkbenchError.system("waitpid", errno) }
       // The high-water mark only grows, so the last look before the end is the peak.
       peakMemory = max(peakMemory, highWaterMark())
+      if start.duration(to: .now) > .seconds(seconds) {
+        kill(pid, SIGKILL)
+        waitpid(pid, &status, 0)
+        throw WorkbenchError.hangs(seconds: seconds, errors: errorsSoFar)
+      }
       usleep(10_000)
     }
     let signal = status & 0x7f

@@ -1,23 +1,22 @@
 import FoundationEssentials
 import Glibc
-import TestSupport
-import Testing
 
 /// A folder of its own in which a test runs shell scripts; removed at the end.
 ///
 /// Scripts see `$FATEZERO` (the built command), `$MODEL` (a tiny random model) and a function `edit` that calls the
 /// command with that model, 64x64 pixels, two steps and one edit. They stop at the first error.
-final class Workbench {
-  let folder: String
+public final class Workbench {
+  public let folder: String
 
-  static let root = Fixtures.repository.path
-  static let model = Fixtures.oracle.appendingPathComponent("models/tinyA").path
+  public static let root = Fixtures.repository.path
+  public static let model = Fixtures.oracle.appendingPathComponent("models/tinyA").path
 
   /// The command that was built with these tests: it lies beside them.
-  static func command() throws -> String {
+  public static func command() throws -> String {
     let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     let command = tests.split(separator: "/").dropLast().map { "/\($0)" }.joined() + "/fatezero"
-    return try #require(access(command, X_OK) == 0 ? command : nil, "there is no built command at \(command)")
+    guard access(command, X_OK) == 0 else { throw WorkbenchError.noCommand(command) }
+    return command
   }
 
   private static let prelude = """
@@ -33,7 +32,7 @@ final class Workbench {
 
     """
 
-  init() throws {
+  public init() throws {
     var template = Array("/tmp/fatezero-test-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw WorkbenchError.system("mkdtemp", errno) }
     folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
@@ -46,7 +45,7 @@ final class Workbench {
   // MARK: Scripts
 
   /// Starts `script` in bash.
-  func start(_ script: String) throws -> Job {
+  public func start(_ script: String) throws -> Job {
     let environment = try Self.environment()
     let job = "\(folder)/.\(UInt32.random(in: 0 ... .max))"
     return try Job(
@@ -55,16 +54,17 @@ final class Workbench {
   }
 
   /// Runs `script` and waits for it.
+  /// - Parameter seconds: After so many it is killed, which is an error.
   @discardableResult
-  func run(_ script: String) throws -> Outcome {
-    try start(script).wait()
+  public func run(_ script: String, seconds: Int = 900) throws -> Outcome {
+    try start(script).wait(seconds: seconds)
   }
 
   /// Runs `script`, which must succeed.
   @discardableResult
-  func succeed(_ script: String, sourceLocation: SourceLocation = #_sourceLocation) throws -> Outcome {
-    let outcome = try run(script)
-    try #require(outcome.status == 0, "\(script)\n\(outcome.errors)", sourceLocation: sourceLocation)
+  public func succeed(_ script: String, seconds: Int = 900) throws -> Outcome {
+    let outcome = try run(script, seconds: seconds)
+    guard outcome.status == 0 else { throw WorkbenchError.failed(script, outcome.errors) }
     return outcome
   }
 
@@ -78,25 +78,25 @@ final class Workbench {
 
   // MARK: Files
 
-  func path(_ name: String) -> String { "\(folder)/\(name)" }
+  public func path(_ name: String) -> String { "\(folder)/\(name)" }
 
-  func exists(_ name: String) -> Bool { access(path(name), F_OK) == 0 }
+  public func exists(_ name: String) -> Bool { access(path(name), F_OK) == 0 }
 
-  func contents(_ name: String) throws -> Data {
+  public func contents(_ name: String) throws -> Data {
     try Data(contentsOf: URL(filePath: path(name)))
   }
 
-  func write(_ bytes: Data, to name: String) throws {
+  public func write(_ bytes: Data, to name: String) throws {
     try bytes.write(to: URL(filePath: path(name)))
   }
 
   /// Names in a folder, without hidden ones.
-  func names(in name: String = ".") throws -> [String] {
+  public func names(in name: String = ".") throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: path(name)).filter { !$0.hasPrefix(".") }.sorted()
   }
 
   /// Hidden and temporary leftovers beside the outputs; the files of `Job` are no leftovers.
-  func leftovers() throws -> [String] {
+  public func leftovers() throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: folder).filter { name in
       name.hasPrefix(".") && !name.hasSuffix(".out") && !name.hasSuffix(".err")
     }
@@ -105,7 +105,7 @@ final class Workbench {
   // MARK: Clips
 
   /// What ffprobe says about a file.
-  func probe(_ name: String) throws -> Probe {
+  public func probe(_ name: String) throws -> Probe {
     let script = """
       ffprobe -v error -count_frames -show_streams -show_format -show_chapters -show_entries \
         frame=pts_time,media_type -of json '\(name)'
@@ -116,71 +116,77 @@ final class Workbench {
   }
 
   /// The decoded frames as packed rgb24.
-  func pixels(_ name: String) throws -> Data {
+  public func pixels(_ name: String) throws -> Data {
     try succeed("ffmpeg -v error -i '\(name)' -map 0:v:0 -fps_mode passthrough -f rawvideo -pix_fmt rgb24 -").output
   }
 }
 
 /// ffprobe's JSON, as far as the tests read it.
-struct Probe: Decodable {
-  struct Stream: Decodable {
-    let codecType: String
-    let codecName: String?
-    let width: Int?
-    let height: Int?
-    let pixFmt: String?
-    let rFrameRate: String?
-    let sampleAspectRatio: String?
-    let colorRange: String?
-    let colorSpace: String?
-    let duration: String?
-    let sideDataList: [SideData]?
-    let tags: [String: String]?
+public struct Probe: Decodable {
+  public struct Stream: Decodable {
+    public let codecType: String
+    public let codecName: String?
+    public let width: Int?
+    public let height: Int?
+    public let pixFmt: String?
+    public let rFrameRate: String?
+    public let sampleAspectRatio: String?
+    public let colorRange: String?
+    public let colorSpace: String?
+    public let duration: String?
+    public let sideDataList: [SideData]?
+    public let tags: [String: String]?
   }
 
-  struct SideData: Decodable {
-    let rotation: Int?
+  public struct SideData: Decodable {
+    public let rotation: Int?
   }
 
-  struct Frame: Decodable {
-    let mediaType: String?
-    let ptsTime: String?
+  public struct Frame: Decodable {
+    public let mediaType: String?
+    public let ptsTime: String?
   }
 
-  struct Format: Decodable {
-    let formatName: String
-    let duration: String?
-    let tags: [String: String]?
+  public struct Format: Decodable {
+    public let formatName: String
+    public let duration: String?
+    public let tags: [String: String]?
   }
 
-  struct Chapter: Decodable {
-    let startTime: String
-    let tags: [String: String]?
+  public struct Chapter: Decodable {
+    public let startTime: String
+    public let tags: [String: String]?
   }
 
-  let streams: [Stream]
-  let frames: [Frame]
-  let format: Format
-  let chapters: [Chapter]
+  public let streams: [Stream]
+  public let frames: [Frame]
+  public let format: Format
+  public let chapters: [Chapter]
 
-  var video: Stream? { streams.first { $0.codecType == "video" } }
-  var audio: Stream? { streams.first { $0.codecType == "audio" } }
+  public var video: Stream? { streams.first { $0.codecType == "video" } }
+  public var audio: Stream? { streams.first { $0.codecType == "audio" } }
 
   /// Presentation times of the video frames in seconds, from the first one on.
-  var times: [Double] {
+  public var times: [Double] {
     let times = frames.filter { $0.mediaType == "video" }.compactMap { $0.ptsTime.flatMap(Double.init) }
     return times.map { $0 - (times.first ?? 0) }
   }
 
-  var videoFrames: Int { frames.count { $0.mediaType == "video" } }
+  public var videoFrames: Int { frames.count { $0.mediaType == "video" } }
 }
 
-enum WorkbenchError: Error, CustomStringConvertible {
+public enum WorkbenchError: Error, CustomStringConvertible {
   case system(String, Int32)
+  case noCommand(String)
+  case failed(String, String)
+  case hangs(seconds: Int, errors: String)
 
-  var description: String {
+  public var description: String {
     switch self {
     case .system(let call, let code): "\(call): \(String(cString: strerror(code)))"
+    case .noCommand(let path): "there is no built command at \(path)"
+    case .failed(let script, let errors): "\(script)\n\(errors)"
+    case .hangs(let seconds, let errors): "not ended after \(seconds) s:\n\(errors)"
     }
   }
 }

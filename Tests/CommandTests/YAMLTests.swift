@@ -1,0 +1,37 @@
+import Testing
+import YAML
+
+@Suite struct YAMLTests {
+  @Test func aliasesAreReplaced() throws {
+    let node = try #require(try YAMLNode.read("here: &a {x: [1, yes, 'yes', ~]}\nthere: *a\n"))
+    #expect(node["there"]?["x"]?.sequence?.map(\.string) == ["1", "yes", "yes", "~"])
+    #expect(node["there"]?["x"]?.sequence?.map(\.bool) == [nil, true, nil, nil])
+    #expect(node["there"]?["x"]?.sequence?.map(\.isNull) == [false, false, false, true])
+    #expect(node["there"]?.line == 1)
+    #expect(node.mapping?.map(\.key.string) == ["here", "there"])
+  }
+
+  @Test func nothingIsNoDocument() throws {
+    #expect(try YAMLNode.read("# nothing\n") == nil)
+  }
+
+  @Test(arguments: [
+    ("a: [1, 2\nb: 3", 2), ("a:\n  - *b", 2), ("&a [*a]", 1), ("a: \"\\q\"", 1),
+  ])
+  func whatIsWrongHasAPlace(text: String, line: Int) {
+    #expect { try YAMLNode.read(text) } throws: { error in
+      print(error)
+      return (error as? YAMLError)?.line == line
+    }
+  }
+
+  /// Ten to the sixteenth nodes if aliases were copied.
+  @Test func aliasesOfAliasesStaySmall() throws {
+    let names = Array("abcdefghijklmnop")
+    var text = "a: &a [x]\n"
+    for (before, name) in zip(names, names.dropFirst()) {
+      text += "\(name): &\(name) [\(Array(repeating: "*\(before)", count: 10).joined(separator: ", "))]\n"
+    }
+    #expect(try YAMLNode.read(text)?["p"]?.sequence?.count == 10)
+  }
+}
