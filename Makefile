@@ -4,9 +4,10 @@ SHELL := /bin/bash
 SWIFT ?= swift
 FATEZERO := .build/release/fatezero
 DEMO := demo-output
+TRAINING ?= .training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo format lint clean
+.PHONY: help setup build test demo train quality format lint clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +30,12 @@ demo: setup build ## Edit Examples/cat.mp4 with the model that is shipped.
 	@echo
 	@echo "The edited clip: $(CURDIR)/$(DEMO)/tiger.mp4"
 	@echo "Before (above) and after (below): $(CURDIR)/$(DEMO)/before-after.png"
+
+train: ## Train Toy World from nothing into .training/toyworld: hours, or minutes on a GPU (Training/README.md).
+	Training/train.sh $(TRAINING) $(TRAINING)/toyworld
+
+quality: setup build ## Measure the quality of edits and remake the table of docs/QUALITY.md.
+	Benchmarks/quality/run.sh $(TRAINING)
 
 format: ## Format the Swift sources in place.
 	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests

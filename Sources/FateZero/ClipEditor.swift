@@ -39,8 +39,22 @@ public final class ClipEditor {
   public struct Window: Sendable {
     /// For each edit of the plan its frames.
     public let edits: [[Frame]]
-    /// For each edit the mean share of the frames under the blending mask; nil where nothing is blended.
-    public let maskShares: [Float?]
+    /// For each edit its blending mask; nil where nothing is blended.
+    public let masks: [Mask?]
+  }
+
+  /// The blending mask of a window's edit, its mean over the steps that it was used at.
+  public struct Mask: Sendable {
+    let mean: MeanMask
+    let transform: FrameTransform
+
+    /// Mean share of the frames that is edited.
+    public var share: Float { mean.share }
+
+    /// The mask as frames of the result's size: white is edited at all steps, black at none.
+    public func frames() throws -> [Frame] {
+      try mean.pictures(transform.workingSize).map(transform.frame(from:))
+    }
   }
 
   /// What computes: a model on the device that it was loaded on.
@@ -136,7 +150,7 @@ public final class ClipEditor {
     let editor = try windowEditor()
     follow(inversion.window, of: editor, stages: [.edit])
     let results = try plan.edits.indices.map { try edit($0, of: inversion, by: editor) }
-    return Window(edits: results.map(\.frames), maskShares: results.map(\.maskShare))
+    return Window(edits: results.map(\.frames), masks: results.map(\.mask))
   }
 
   private func check(_ frame: Frame) throws {
@@ -175,13 +189,13 @@ public final class ClipEditor {
     if keepsAnchor { anchor = kept.first }
     if next.carriesPrevious { previous = kept.last }
     windowIndex += 1
-    return Window(edits: results.map(\.frames), maskShares: results.map(\.maskShare))
+    return Window(edits: results.map(\.frames), masks: results.map(\.mask))
   }
 
   /// - Returns: The edit's frames, and for each kept frame its trajectory.
   private func edit(
     _ index: Int, of inversion: Inversion, by editor: WindowEditor, carried: [CarriedFrame] = [], keeping: [Int] = []
-  ) throws -> (frames: [Frame], kept: [[Tensor]], maskShare: Float?) {
+  ) throws -> (frames: [Frame], kept: [[Tensor]], mask: Mask?) {
     let window = inversion.window
     let result = try editor.edit(index, of: inversion, carried: carried, keeping: keeping)
     var frames: [Frame] = []
@@ -189,7 +203,7 @@ public final class ClipEditor {
       editor.trace?.addImage(picture, of: window.count, size: plan.workingSize)
       frames.append(try plan.transform.frame(from: picture))
     }
-    return (frames, result.kept, result.maskShare)
+    return (frames, result.kept, result.mask.map { Mask(mean: $0, transform: plan.transform) })
   }
 
   private enum Stage { case inversion, edit }

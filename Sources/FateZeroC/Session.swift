@@ -71,8 +71,10 @@ final class Session {
 
   /// The opened model and the settings in effect.
   private func settle() throws -> (model: StableDiffusionModel, settings: Settings) {
-    let path = try ModelLocation.find(given.last { $0.name == "model" }?.text)
+    let name = given.last { $0.name == "model" }?.text
+    let path = try ModelLocation.find(name)
     if opened?.directory.path != path {
+      if let note = ModelLocation.note(name) { callbacks.log(FATEZERO_LOG_INFORMATION, note) }
       opened = try OpenedModel(path: path)
       if loaded?.path != path { loaded = nil }
     }
@@ -314,7 +316,7 @@ final class Session {
     (told.first_pts, told.last_pts) = (waiting.first?.pts ?? Int64.min, waiting.last?.pts ?? Int64.min)
     told.seconds = windowTime.elapsed
     told.peak_memory = Int64(MachineMemory.peakResident)
-    told.mask_share = window.maskShares.first.flatMap { $0 }.map(Double.init) ?? -1
+    told.mask_share = window.masks.first.flatMap { $0 }.map { Double($0.share) } ?? -1
     callbacks.window(told, words: plan.edits.first?.fate(source: plan.source)?.exchanged ?? "")
   }
 }
