@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
-from toyworld import classifier, clips
+from toyworld import clips
 from toyworld.autoencoder import to_frames, to_tensor
 from toyworld.world import Scene, SIDE
 
@@ -45,7 +45,7 @@ def measured(judge, clip, description, edited, kind):
     scenes = [Scene(**entry) for entry in description["scenes"]]
     target = Scene(**(description["scenes"][0] | description["edits"][kind]["changes"]))
     head = metrics.HEADS[kind]
-    logits, features = metrics.judged(judge, frames)
+    logits, features = judge(frames)
     scroll = scenes[1].scroll - scenes[0].scroll
     result = {
         "frame accuracy": metrics.frame_accuracy(
@@ -95,7 +95,7 @@ def main():
     model, steps = arguments.model, arguments.steps
     guidance = json.loads((model / "fatezero.json").read_text())["guidance-scale"]
     pipeline = StableDiffusionPipeline.from_pretrained(model, torch_dtype=torch.float32)
-    judge = classifier.load(arguments.judge)
+    judge = metrics.Judge(arguments.judge)
     seed = TUNING if arguments.tune else REPORTED
     out = arguments.work / (f"tune-{arguments.tune}" if arguments.tune else "edits")
     extra += ["--threads", str(arguments.threads)]

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from toyworld.classifier import LABELS, effective_colour
+from toyworld import classifier, dataset
 from toyworld.autoencoder import to_tensor
+from toyworld.classifier import LABELS, effective_colour
 
 HEADS = {"style": "style", "attribute": "colour", "shape": "kind", "background": "ground"}
 """Which of the judge's heads tells whether an edit of a kind has come about."""
@@ -21,11 +22,21 @@ def label(head, scene):
     return getattr(scene, head) or "plain"
 
 
-@torch.no_grad()
-def judged(judge, frames):
-    """The judge's logits for frames and its normalised features."""
-    tensor = to_tensor(frames)
-    return {name: logits.numpy() for name, logits in judge(tensor).items()}, functional.normalize(judge.features(tensor))
+class Judge:
+    """The classifier, with features that are told from what all pictures have in common."""
+
+    @torch.no_grad()
+    def __init__(self, work):
+        self.network = classifier.load(work)
+        frames, _ = dataset.held_out(work)
+        self.centre = self.network.features(to_tensor(frames)).mean(0)
+
+    @torch.no_grad()
+    def __call__(self, frames):
+        """The logits for frames and their normalised features."""
+        tensor = to_tensor(frames)
+        logits = {name: values.numpy() for name, values in self.network(tensor).items()}
+        return logits, functional.normalize(self.network.features(tensor) - self.centre)
 
 
 def frame_accuracy(logits, head, source, target):

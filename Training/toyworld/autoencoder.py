@@ -121,6 +121,52 @@ def train(work, steps, batch, rate, initial):
         encode_all(work, model, small)
 
 
+def refine_decoder(work, steps, batch, rate):
+    """Train the decoder alone for some steps more, on encoded frames: the latents stay what they are."""
+    device = best_device()
+    model = AutoencoderKL.from_pretrained(work / "model" / "vae").to(device, memory_format=torch.channels_last).train()
+    part = torch.nn.ModuleDict({"decoder": model.decoder, "post_quant_conv": model.post_quant_conv})
+    optimizer = torch.optim.AdamW(part.parameters(), lr=rate, betas=(0.9, 0.97), weight_decay=1e-4)
+    averages = AveragedWeights(part)
+    numbers = dataset.numbers(work, "latents")
+    shards = [(dataset.without_held_out(np.load(work / f"latents-{n:03}.npy"), n),
+               dataset.without_held_out(np.load(work / f"frames-{n:03}.npy", mmap_mode="r"), n)) for n in numbers]
+    rng = np.random.default_rng()
+    start = time.time()
+    for step in range(1, steps + 1):
+        whole = step > steps * (1 - WHOLE_FRAMES)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1, step / 50) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + rate / 100
+        side, count = (SIDE, max(1, batch // 4)) if whole else (CROP, batch)
+        latents, frames = encoded_crops(shards, rng, side, count)
+        with autocast(device):
+            result = model.decode(latents.to(device)).sample.float()
+        loss = reconstruction_loss(result, frames.to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(part.parameters(), 1.0)
+        optimizer.step()
+        averages.update(part, step)
+        if step % 50 == 0:
+            print(f"decoder {step} loss {loss.item():.4f} {(time.time() - start) / step:.2f} s/step", flush=True)
+        if step % CHECKPOINT_EVERY == 0 or step == steps:
+            with swapped(part, averages):
+                report(work, model)
+                model.save_pretrained(work / "model" / "vae")
+
+
+def encoded_crops(shards, rng, side, batch):
+    """Latents and frames of the same places; places start at whole cells of the latents."""
+    cells, latents, crops = side // 8, [], []
+    for _ in range(batch):
+        encoded, frames = shards[rng.integers(len(shards))]
+        index = rng.integers(len(frames))
+        row, column = rng.integers(0, (SIDE - side) // 8 + 1, 2)
+        latents.append(encoded[index, :, row:row + cells, column:column + cells])
+        crops.append(frames[index, row * 8:row * 8 + side, column * 8:column * 8 + side])
+    return torch.from_numpy(np.stack(latents).astype(np.float32)), to_tensor(np.stack(crops))
+
+
 @torch.no_grad()
 def report(work, model):
     """Print the PSNR of held-out frames by style and write a sheet of originals over reconstructions."""
@@ -182,12 +228,16 @@ def main():
     parser.add_argument("work", type=pathlib.Path)
     parser.add_argument("--steps", type=int, default=2500, help="in all runs together")
     parser.add_argument("--batch", type=int, default=16, help="crops in a step")
+    parser.add_argument("--decoder-steps", type=int, default=0, help="train the finished decoder so many steps more")
     parser.add_argument("--rate", type=float, default=1.2e-3, help="highest learning rate")
     parser.add_argument("--initial", type=pathlib.Path, help="folder of the autoencoder of a smaller model to grow from")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train(arguments.work, arguments.steps, arguments.batch, arguments.rate, arguments.initial)
+    if arguments.decoder_steps:
+        refine_decoder(arguments.work, arguments.decoder_steps, arguments.batch, arguments.rate)
+    else:
+        train(arguments.work, arguments.steps, arguments.batch, arguments.rate, arguments.initial)
 
 
 if __name__ == "__main__":

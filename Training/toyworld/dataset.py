@@ -47,16 +47,16 @@ def numbers(work, kind):
 
 def training_frames(work):
     """All frames to train on, as memory maps of (n, 128, 128, 3) uint8."""
-    return [_without_held_out(np.load(work / f"frames-{n:03}.npy", mmap_mode="r"), n) for n in numbers(work, "frames")]
+    return [without_held_out(np.load(work / f"frames-{n:03}.npy", mmap_mode="r"), n) for n in numbers(work, "frames")]
 
 
 def training_latents(work):
     """Latents (n, 16, 16, 16), ground truth (n, 2, 16, 16) and scenes of all encoded training frames."""
     latents, truth, scenes = [], [], []
     for n in numbers(work, "latents"):
-        latents.append(_without_held_out(np.load(work / f"latents-{n:03}.npy"), n))
-        truth.append(_without_held_out(np.load(work / f"truth-{n:03}.npy"), n))
-        scenes += _without_held_out(load_scenes(work, n), n)
+        latents.append(without_held_out(np.load(work / f"latents-{n:03}.npy"), n))
+        truth.append(without_held_out(np.load(work / f"truth-{n:03}.npy"), n))
+        scenes += without_held_out(load_scenes(work, n), n)
     return np.concatenate(latents), np.concatenate(truth), scenes
 
 
@@ -69,7 +69,7 @@ def load_scenes(work, number):
     return [Scene(**entry) for entry in json.loads((work / f"scenes-{number:03}.json").read_text())]
 
 
-def _without_held_out(items, number):
+def without_held_out(items, number):
     return items[:-HELD_OUT] if number == 0 else items
 
 
