@@ -2,21 +2,49 @@
 
 SHELL := /bin/bash
 SWIFT ?= swift
-FATEZERO := .build/release/fatezero
+BUILT := .build/release
+FATEZERO := $(BUILT)/fatezero
 DEMO := demo-output
 TRAINING ?= .training
 
+# Where `make install` puts what. DESTDIR goes before all of it, for packagers.
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
+# ffmpeg looks in no folder of an architecture.
+FREI0RDIR ?= $(PREFIX)/lib/frei0r-1
+GSTDIR ?= $(if $(filter /usr,$(PREFIX)),$(shell pkg-config --variable=pluginsdir gstreamer-1.0),$(LIBDIR)/gstreamer-1.0)
+
+# The one place is fatezero.h.
+VERSION := $(shell awk '/define FATEZERO_VERSION_/ { version = version dot $$3; dot = "." } END { print version }' \
+  CShims/CFateZero/include/fatezero.h)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo train quality format lint clean
+.PHONY: help setup build test demo train quality install uninstall deb test-deb manual format lint clean
 
 help: ## Show this list.
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## Install the system packages that are missing; check the Swift toolchain.
 	@Scripts/setup.sh
 
-build: ## Make the release build: .build/release/fatezero.
-	$(SWIFT) build -c release
+# What is installed holds the Swift runtime, exports nothing but its interface and knows no path of this machine. Only the
+# linker's options differ from product to product, so all is compiled once.
+BUILD := $(SWIFT) build -c release -Xswiftc -static-stdlib -Xswiftc -use-ld=lld --disable-local-rpath
+EXPORTS = -Xlinker --version-script=$(CURDIR)/pkgconfig/$(1).map
+SONAME := libfatezero.so.$(firstword $(subst ., ,$(VERSION)))
+
+build: ## Make the release build: .build/release/fatezero, libraries and plug-ins beside it.
+	$(BUILD) --product fatezero
+	$(BUILD) --product FateZero -Xlinker -soname=$(SONAME) $(call EXPORTS,fatezero)
+	$(BUILD) --product gstfatezero $(call EXPORTS,gstreamer)
+	$(BUILD) --product frei0r-fatezero $(call EXPORTS,frei0r)
+	@mkdir -p $(BUILT)/gstreamer-1.0 $(BUILT)/frei0r-1
+	@ln -sf libFateZero.so $(BUILT)/$(SONAME)
+	@ln -sf ../libgstfatezero.so $(BUILT)/gstreamer-1.0/
+	@ln -sf ../libfrei0r-fatezero.so $(BUILT)/frei0r-1/fatezero.so
 
 # In release mode, since unoptimised loops take minutes, and in a folder of its own, since testable code is built apart.
 # A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
@@ -36,6 +64,42 @@ train: ## Train Toy World from nothing into .training/toyworld: hours, or minute
 
 quality: setup build ## Measure the quality of edits and remake the table of docs/QUALITY.md.
 	Benchmarks/quality/run.sh $(TRAINING)
+
+# All that is installed, for `make uninstall`; the folders of these names are ours alone.
+LIBRARIES := libfatezero.so $(SONAME) libfatezero.so.$(VERSION)
+INSTALLED = $(BINDIR)/fatezero $(LIBRARIES:%=$(LIBDIR)/%) $(LIBDIR)/pkgconfig/fatezero.pc $(INCLUDEDIR)/fatezero.h \
+  $(GSTDIR)/libgstfatezero.so $(FREI0RDIR)/fatezero.so $(DATADIR)/man/man1/fatezero.1 \
+  $(DATADIR)/bash-completion/completions/fatezero $(DATADIR)/zsh/site-functions/_fatezero \
+  $(DATADIR)/fish/vendor_completions.d/fatezero.fish
+MODELDIR = $(DATADIR)/fatezero/models
+INSTALL_DATA := install -D -m 644
+INSTALL_LIBRARY := install -D -m 644 -s
+
+install: ## Install what `make build` made, under PREFIX (/usr/local).
+	@test -x $(FATEZERO) -a -e $(BUILT)/$(SONAME) -a -e $(BUILT)/frei0r-1/fatezero.so || \
+	  { echo "make install: nothing is built yet; run \`make build\` first, as an ordinary user" >&2; exit 1; }
+	install -D -s $(FATEZERO) $(DESTDIR)$(BINDIR)/fatezero
+	$(INSTALL_LIBRARY) $(BUILT)/libFateZero.so $(DESTDIR)$(LIBDIR)/libfatezero.so.$(VERSION)
+	ln -sf libfatezero.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libfatezero.so
+	$(INSTALL_LIBRARY) $(BUILT)/libgstfatezero.so $(DESTDIR)$(GSTDIR)/libgstfatezero.so
+	$(INSTALL_LIBRARY) $(BUILT)/libfrei0r-fatezero.so $(DESTDIR)$(FREI0RDIR)/fatezero.so
+	$(INSTALL_DATA) CShims/CFateZero/include/fatezero.h $(DESTDIR)$(INCLUDEDIR)/fatezero.h
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	  -e 's|@VERSION@|$(VERSION)|' pkgconfig/fatezero.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/fatezero.pc
+	cd Models && find toyworld -type f -exec $(INSTALL_DATA) {} $(DESTDIR)$(MODELDIR)/{} \;
+	$(INSTALL_DATA) docs/fatezero.1 $(DESTDIR)$(DATADIR)/man/man1/fatezero.1
+	install -d $(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions \
+	  $(DESTDIR)$(DATADIR)/fish/vendor_completions.d
+	$(FATEZERO) --generate-completion-script bash > $(DESTDIR)$(DATADIR)/bash-completion/completions/fatezero
+	$(FATEZERO) --generate-completion-script zsh > $(DESTDIR)$(DATADIR)/zsh/site-functions/_fatezero
+	$(FATEZERO) --generate-completion-script fish > $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/fatezero.fish
+	@Scripts/after-install.sh "$(BINDIR)" "$(LIBDIR)" "$(GSTDIR)" "$(FREI0RDIR)"
+
+uninstall: ## Remove what `make install` with the same settings put there.
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	rm -rf $(DESTDIR)$(DATADIR)/fatezero
 
 format: ## Format the Swift sources in place.
 	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests

@@ -68,6 +68,7 @@ let package = Package(
       name: "CommandTests",
       dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport", "YAML"]),
     .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
+    .testTarget(name: "Frei0rTests", dependencies: ["CFrei0rFateZero", "FateZeroC", "TestSupport"]),
     .testTarget(name: "GStreamerTests", dependencies: ["CGstCheck", "CGstFateZero", "FateZeroC", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]

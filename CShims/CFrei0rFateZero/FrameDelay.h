@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /**
- * The latest frames, each of which leaves when as many others have come: a frame can be edited only with the rest of its
- * window, while the host wants one frame out for each frame in. RGBA, `area` pixels a frame.
+ * The latest frames, each of which leaves when as many others have come: a frame can be edited only with the rest of
+ * its window, while the host wants one frame out for each frame in. RGBA, `area` pixels a frame.
  */
 typedef struct fatezero_frame_delay {
   size_t area;

@@ -23,11 +23,11 @@ enum { PARAMETER_EDIT, PARAMETER_SETTINGS, PARAMETER_VIDEO_SIZE, PARAMETER_COUNT
 
 static const f0r_param_info_t parameters[PARAMETER_COUNT] = {
     {"edit", F0R_PARAM_STRING,
-     "What the clip shall show; brackets give the source prompt too: a [cat -> tiger] on the grass. %XX is the byte with "
-     "that hexadecimal number. @FILE takes all settings from a file, one name=value a line."},
+     "What the clip shall show; brackets give the source prompt too: a [cat -> tiger] on the grass. %XX is the byte "
+     "with that hexadecimal number. @FILE takes all settings from a file, one name=value a line."},
     {"settings", F0R_PARAM_STRING,
-     "Further settings, named as the options of the command `fatezero edit`: steps=20&source=a cat, with %XX as in edit; "
-     "or @FILE."},
+     "Further settings, named as the options of the command `fatezero edit`: steps=20&source=a cat, with %XX as in "
+     "edit; or @FILE."},
     {"video-size", F0R_PARAM_STRING,
      "WIDTHxHEIGHT of the part of the frames, from their top left, that is the clip; the rest is padding. Empty: all."},
 };
@@ -102,8 +102,8 @@ static int read_clip_size(plugin *plugin, char *message) {
   }
   if (message[0] == '\0') {
     snprintf(
-        message, FATEZERO_SETTINGS_MESSAGE, "video-size: \"%.100s\" is no WIDTHxHEIGHT within the frames' %zux%zu", text,
-        plugin->width, plugin->height);
+        message, FATEZERO_SETTINGS_MESSAGE, "video-size: \"%.100s\" is no WIDTHxHEIGHT within the frames' %zux%zu",
+        text, plugin->width, plugin->height);
   }
   return -1;
 }
@@ -241,8 +241,8 @@ f0r_instance_t f0r_construct(unsigned int width, unsigned int height) {
   if (width == 0 || height == 0 || width > LARGEST_SIDE || height > LARGEST_SIDE || width % 8 != 0) {
     fprintf(
         stderr,
-        "fatezero: frames of %ux%u cannot be edited: frei0r wants a width that is a multiple of 8. Pad them and crop the "
-        "result; `fatezero ffmpeg-filter` prints how\n",
+        "fatezero: frames of %ux%u cannot be edited: frei0r wants a width that is a multiple of 8. Pad them and crop "
+        "the result; `fatezero ffmpeg-filter` prints how\n",
         width, height);
     return NULL;
   }

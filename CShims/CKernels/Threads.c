@@ -1,6 +1,8 @@
 #define _GNU_SOURCE  // sched_getaffinity
 #include "CKernels.h"
+#include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 
 // libgomp's entry points, which compilers call for `#pragma omp parallel`. Declared here, since -fopenmp would need
 // unsafe build flags in a Swift package.
@@ -43,4 +45,25 @@ int kernel_available_cpus(void) {
   if (sched_getaffinity(0, sizeof mask, &mask) != 0) return 1;
   int count = CPU_COUNT(&mask);
   return count < 1 ? 1 : count;
+}
+
+static void *wait_for_end(void *mutex) {
+  pthread_mutex_lock(mutex);
+  pthread_mutex_unlock(mutex);
+  return NULL;
+}
+
+bool kernel_can_start(int threads) {
+  if (threads <= 0) return true;
+  pthread_t *started = malloc(sizeof(pthread_t) * (size_t)threads);
+  if (!started) return false;
+  // All of them at once: they end when the last one runs.
+  pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&mutex);
+  int count = 0;
+  while (count < threads && pthread_create(&started[count], NULL, wait_for_end, &mutex) == 0) count++;
+  pthread_mutex_unlock(&mutex);
+  for (int i = 0; i < count; i++) pthread_join(started[i], NULL);
+  free(started);
+  return count == threads;
 }

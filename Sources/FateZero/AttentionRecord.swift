@@ -7,6 +7,13 @@ enum SourceAttention: Sendable {
   case operands(AttentionOperands)
   /// The map, (frames, heads, queries, keys).
   case map(Tensor)
+
+  var byteCount: Int {
+    switch self {
+    case .operands(let operands): operands.queries.byteCount + operands.keys.byteCount
+    case .map(let map): map.byteCount
+    }
+  }
 }
 
 /// Which layers to record at which steps. Steps are counted as in the inversion: k = 0 is the cleanest.
@@ -43,6 +50,8 @@ struct AttentionRecord: Sendable {
   private var steps: [Int: [AttentionSite: SourceAttention]] = [:]
 
   mutating func set(_ entries: [AttentionSite: SourceAttention], step: Int) { steps[step] = entries }
+
+  var byteCount: Int { steps.values.reduce(0) { $0 + $1.values.reduce(0) { $0 + $1.byteCount } } }
 
   func entries(step: Int) -> [AttentionSite: SourceAttention]? { steps[step] }
 }

@@ -38,7 +38,7 @@ public final class ClipEditor {
   /// A finished window.
   public struct Window: Sendable {
     /// For each edit of the plan its frames.
-    public let edits: [[Frame]]
+    public let edits: [[EditedFrame]]
     /// For each edit its blending mask; nil where nothing is blended.
     public let masks: [Mask?]
   }
@@ -52,8 +52,8 @@ public final class ClipEditor {
     public var share: Float { mean.share }
 
     /// The mask as frames of the result's size: white is edited at all steps, black at none.
-    public func frames() throws -> [Frame] {
-      try mean.pictures(transform.workingSize).map(transform.frame(from:))
+    public func frames() throws -> [EditedFrame] {
+      try mean.pictures(transform.workingSize).map { EditedFrame($0, transform) }
     }
   }
 
@@ -84,9 +84,11 @@ public final class ClipEditor {
   ///   - cancellation: Stops the run from another thread: the call in progress throws `CancellationRequested`.
   ///   - memoryLimit: Bytes; with the whole clip as one window, frames beyond what fits are refused as they come.
   ///   - trace: Collects the numbers of a run of one window.
+  ///   - progress: Called on the thread that calls the editor.
+  ///   - poll: Called some times a second while a window is in work, on the same thread.
   public init(
     plan: EditPlan, cancellation: Cancellation = Cancellation(), memoryLimit: Int? = nil, trace: Trace? = nil,
-    progress: @escaping (Progress) -> Void = { _ in }, engine: @escaping () throws -> Engine
+    progress: @escaping (Progress) -> Void = { _ in }, poll: (() -> Void)? = nil, engine: @escaping () throws -> Engine
   ) {
     self.plan = plan
     self.progress = progress
@@ -94,7 +96,8 @@ public final class ClipEditor {
     makeEditor = {
       let engine = try engine()
       return try WindowEditor(
-        plan: plan, model: engine.model, device: engine.device, cancellation: cancellation, trace: trace)
+        plan: plan, model: engine.model, device: engine.device, cancellation: cancellation, trace: trace,
+        poll: poll)
     }
   }
 
@@ -118,8 +121,8 @@ public final class ClipEditor {
 
   /// Takes the clip's next frame. Returns a window when this frame completes one.
   /// - Throws: `EditError` for a frame of another size or one that no memory is left for.
-  public func push(_ frame: Frame) throws -> Window? {
-    try check(frame)
+  public func push(_ frame: some FrameRows) throws -> Window? {
+    try check(frame.size)
     if plan.clipLength == nil { try checkMemory(frames: pictures.count + 1) }
     pictures.append(try plan.transform.picture(of: frame))
     return pictures.count == plan.clipLength ? try editWindow() : nil
@@ -132,14 +135,14 @@ public final class ClipEditor {
   public var pendingFrames: Int { pictures.count }
 
   /// Inverts a clip as one window, for any number of edits with `edit(_:)`, of this editor or of another.
-  public func invert(_ frames: [Frame]) throws -> Inversion {
+  public func invert(_ frames: [some FrameRows]) throws -> Inversion {
     guard !frames.isEmpty else { throw EditError(.frames, "there is no frame to invert") }
-    for frame in frames { try check(frame) }
+    for frame in frames { try check(frame.size) }
+    let pictures = try frames.map { try plan.transform.picture(of: $0) }
     let window = plan.window(index: 0, count: frames.count)
     let editor = try windowEditor()
     follow(window, of: editor, stages: [.inversion])
-    return try editor.invert(
-      try editor.encode(try frames.map(plan.transform.picture(of:))), window: window, carried: [])
+    return try editor.invert(try editor.encode(pictures), window: window, carried: [])
   }
 
   /// Edits a clip that was inverted under the same source, model, size, steps and coupling. Attention that the inversion did
@@ -153,10 +156,9 @@ public final class ClipEditor {
     return Window(edits: results.map(\.frames), masks: results.map(\.mask))
   }
 
-  private func check(_ frame: Frame) throws {
-    guard FrameSize(width: frame.width, height: frame.height) == plan.frameSize else {
-      throw EditError(
-        .frames, "a frame has \(frame.width)x\(frame.height) pixels where the clip began with \(plan.frameSize)")
+  private func check(_ size: FrameSize) throws {
+    guard size == plan.frameSize else {
+      throw EditError(.frames, "a frame has \(size) pixels where the clip began with \(plan.frameSize)")
     }
   }
 
@@ -195,15 +197,12 @@ public final class ClipEditor {
   /// - Returns: The edit's frames, and for each kept frame its trajectory.
   private func edit(
     _ index: Int, of inversion: Inversion, by editor: WindowEditor, carried: [CarriedFrame] = [], keeping: [Int] = []
-  ) throws -> (frames: [Frame], kept: [[Tensor]], mask: Mask?) {
+  ) throws -> (frames: [EditedFrame], kept: [[Tensor]], mask: Mask?) {
     let window = inversion.window
     let result = try editor.edit(index, of: inversion, carried: carried, keeping: keeping)
-    var frames: [Frame] = []
-    try editor.decode(result.latents.rows(window.carried..<window.total), edit: index) { _, picture in
-      editor.trace?.addImage(picture, of: window.count, size: plan.workingSize)
-      frames.append(try plan.transform.frame(from: picture))
-    }
-    return (frames, result.kept, result.mask.map { Mask(mean: $0, transform: plan.transform) })
+    let pictures = try editor.decode(result.latents.rows(window.carried..<window.total), edit: index)
+    if let trace = editor.trace { pictures.forEach { trace.addImage($0, of: window.count) } }
+    return (pictures.map { EditedFrame($0, plan.transform) }, result.kept, result.mask.map { Mask(mean: $0, transform: plan.transform) })
   }
 
   private enum Stage { case inversion, edit }

@@ -70,17 +70,23 @@ struct CostEstimate: Sendable {
     let latent = 4 * Double(window.total * plan.latentRows * plan.latentColumns * plan.channels)
     let latents = latent * Double(plan.scheduler.steps + 1) * (plan.reconstructionTokens == nil ? 1 : 2)
     let runs = plan.edits.contains { $0.settings.guidanceScale > 1 } ? 2 : 1
-    let frame = Double(plan.frameSize.width) * Double(plan.frameSize.height) * 3
+    // Pictures wait at the working size, before and after; of frames there are two at a time, and the alpha of all.
+    let frame = Double(plan.frameSize.width) * Double(plan.frameSize.height)
     let picture = Double(plan.workingSize.width) * Double(plan.workingSize.height) * 12
+    let winograd = convolutions == .winograd ? winogradBytes(plan, frames: window.total) : (weights: 0, workspace: 0)
     return Double(60 << 20) + Double(parameterCount) * 4 + kept + latents
-      + max(unetBytes(plan, frames: window.total * runs), autoencoderBytes(plan))
-      + Double(window.count) * (frame * Double(1 + plan.edits.count) + picture)
-      + (convolutions == .winograd ? winogradBytes(plan, frames: window.total) : 0)
+      + max(unetBytes(plan, frames: window.total * runs), autoencoderBytes(plan)) + 6 * frame
+      + Double(window.count) * (frame + picture * Double(1 + plan.edits.count)) + winograd.weights + winograd.workspace
+  }
+
+  /// Bytes of the packed weights.
+  func weightBytes(_ plan: EditPlan, convolutions: Device.Convolutions) -> Double {
+    Double(parameterCount) * 4 + (convolutions == .winograd ? winogradBytes(plan, frames: 1).weights : 0)
   }
 
   /// What Winograd's convolutions need besides: weights of four times the size, and the workspace of the largest, in which
   /// the images and their transforms (2.25 times as large) lie.
-  private func winogradBytes(_ plan: EditPlan, frames: Int) -> Double {
+  private func winogradBytes(_ plan: EditPlan, frames: Int) -> (weights: Double, workspace: Double) {
     let own = unet.convolutions(rows: plan.latentRows, columns: plan.latentColumns)
     let images = autoencoder.convolutions(rows: plan.latentRows, columns: plan.latentColumns)
     func bytes(_ shapes: [ConvolutionShape], images: Int) -> (weights: Double, workspace: Double) {
@@ -91,7 +97,7 @@ struct CostEstimate: Sendable {
       return (suited.reduce(0) { $0 + 4 * 3 * $1.parameters }, workspace.max() ?? 0)
     }
     let parts = [bytes(own, images: frames), bytes(images.encode, images: 1), bytes(images.decode, images: 1)]
-    return parts.reduce(0) { $0 + $1.weights } + (parts.map(\.workspace).max() ?? 0)
+    return (parts.reduce(0) { $0 + $1.weights }, parts.map(\.workspace).max() ?? 0)
   }
 
   /// Activations of one pass: the skip connections, and what a transformer of the finest level holds at once (the
@@ -143,6 +149,11 @@ extension EditPlan {
   public func convolutions(frames: Int?, memoryLimit: Int?) -> Device.Convolutions {
     guard let memoryLimit else { return .direct }
     return peakBytes(frames: frames, convolutions: .winograd) <= memoryLimit ? .winograd : .direct
+  }
+
+  /// Bytes of the model's packed weights, which stay between the clips.
+  public func weightBytes(convolutions: Device.Convolutions) -> Int {
+    Int(min(estimate.weightBytes(self, convolutions: convolutions), 0x1p62))
   }
 
   /// Bytes of kept attention of the largest window.

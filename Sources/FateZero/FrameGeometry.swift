@@ -74,32 +74,37 @@ struct FrameTransform: Sendable {
     return FrameSize(width: scaled(size.width), height: scaled(size.height))
   }
 
+  /// Samples as the network takes them, -1...1.
+  private static let samples = (0...255).map { Float($0) / 255 * 2 - 1 }
+
   /// A frame as the encoder takes it, (1, height, width, 3) in -1...1.
-  func picture(of frame: Frame) throws -> Tensor {
-    var pixels = [Float]()
-    pixels.reserveCapacity(crop.size.width * crop.size.height * 3)
-    for row in crop.top..<crop.top + crop.size.height {
-      let start = (row * frame.width + crop.left) * 3
-      for byte in frame.pixels[start..<start + crop.size.width * 3] { pixels.append(Float(byte) / 255 * 2 - 1) }
+  func picture(of frame: some FrameRows) throws -> Tensor {
+    var picture = try TensorWriter(shape: [1, workingSize.height, workingSize.width, 3])
+    var pixels = [UInt8](repeating: 0, count: frameSize.width * 3)
+    let first = crop.left * 3
+    let rows = window.top..<window.top + workingSize.height
+    let columns = window.left * 3..<(window.left + workingSize.width) * 3
+    toWork { row, line in
+      frame.read(row: crop.top + row, into: &pixels)
+      for index in line.indices { line[index] = FrameTransform.samples[Int(pixels[first + index])] }
+    } write: { row, numbers in
+      if rows.contains(row) { picture.append(numbers[columns]) }
     }
-    let scaled = toWork(pixels)
-    var result: [Float]
-    if window.scaled == workingSize {
-      result = scaled
-    } else {
-      result = []
-      result.reserveCapacity(workingSize.width * workingSize.height * 3)
-      for row in window.top..<window.top + workingSize.height {
-        let start = (row * window.scaled.width + window.left) * 3
-        result += scaled[start..<start + workingSize.width * 3]
-      }
-    }
-    return try Tensor(result, shape: [1, workingSize.height, workingSize.width, 3])
+    return picture.finish()
   }
 
-  /// A decoded picture in 0...1 as a frame; values are rounded half to even.
-  func frame(from picture: [Float]) throws -> Frame {
-    let pixels = back(picture).map { UInt8(min(max(($0 * 255).rounded(.toNearestOrEven), 0), 255)) }
-    return try Frame(width: outputSize.width, height: outputSize.height, pixels: pixels)
+  /// The rows of a decoded picture, (1, height, width, 3) about -1...1, at the size of the frames that come out; values are
+  /// rounded half to even.
+  func rows(of picture: Tensor, _ body: (_ row: Int, _ pixels: [UInt8]) throws -> Void) rethrows {
+    var pixels = [UInt8](repeating: 0, count: outputSize.width * 3)
+    try back { row, line in
+      picture.read(from: row * line.count, into: &line)
+      for index in line.indices { line[index] = min(max(line[index] / 2 + 0.5, 0), 1) }
+    } write: { row, numbers in
+      for index in pixels.indices {
+        pixels[index] = UInt8(min(max((numbers[index] * 255).rounded(.toNearestOrEven), 0), 255))
+      }
+      try body(row, pixels)
+    }
   }
 }

@@ -22,6 +22,12 @@ public struct Inversion: Sendable {
   /// Size of the clip's frames.
   public var frameSize: FrameSize { basis.frameSize }
 
+  /// Bytes that it holds.
+  public var byteCount: Int {
+    // The source's latents are one of the two.
+    (latents + (reconstruction ?? [])).reduce(0) { $0 + $1.byteCount } + record.byteCount
+  }
+
   /// The settings that an inversion depends on, as they turned out.
   struct Basis: Sendable, Equatable {
     let model: String
@@ -35,7 +41,7 @@ public struct Inversion: Sendable {
   }
 
   /// - Throws: `InversionMismatch` where `plan` is not for this inversion.
-  func check(_ plan: EditPlan) throws {
+  public func check(_ plan: EditPlan) throws {
     let (own, other) = (basis, plan.inversionBasis)
     let differences: [(Bool, String)] = [
       (own.model != other.model, "model"), (own.sourceTokens != other.sourceTokens, "source"),

@@ -2,10 +2,12 @@ import Glibc
 
 /// The memory that this process may use.
 public enum MachineMemory {
-  /// 90 % of the smaller of the system's available memory and what the process's control group still allows; nil where
-  /// neither can be read.
+  /// 90 % of the smallest of the system's available memory, what the process's control group still allows, and what
+  /// `ulimit -v` and `-d` do; nil where none can be read.
   public static var available: Int? {
-    let values = [systemAvailable, groupAvailable].compactMap { $0 }
+    let values = [
+      systemAvailable, groupAvailable, rest(of: RLIMIT_AS, used: "VmSize"), rest(of: RLIMIT_DATA, used: "VmData"),
+    ].compactMap { $0 }
     return values.min().map { $0 / 10 * 9 }
   }
 
@@ -36,6 +38,15 @@ public enum MachineMemory {
       }
     }
     return nil
+  }
+
+  /// What a limit of the process leaves; nil where there is none.
+  private static func rest(of resource: __rlimit_resource, used name: String) -> Int? {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0, limit.rlim_cur < UInt(1) << 60,
+      let used = field(name, of: "/proc/self/status")
+    else { return nil }
+    return max(0, Int(limit.rlim_cur) - used << 10)
   }
 
   private static func field(_ name: String, of path: String) -> Int? {

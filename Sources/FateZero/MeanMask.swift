@@ -1,3 +1,5 @@
+import Tensors
+
 /// The mean of the blending masks of an edit's steps.
 struct MeanMask: Sendable {
   let rows: Int, columns: Int
@@ -20,14 +22,15 @@ struct MeanMask: Sendable {
   /// Mean over frames and cells.
   var share: Float { sum.reduce(0, +) / Float(max(sum.count * steps, 1)) }
 
-  /// One picture for each frame, (height, width, 3) in 0...1, every cell a rectangle.
-  func pictures(_ size: FrameSize) -> [[Float]] {
-    stride(from: 0, to: sum.count, by: rows * columns).map { start in
-      (0..<size.height * size.width).flatMap { pixel in
+  /// One picture for each frame, (1, height, width, 3) in -1...1, every cell a rectangle.
+  func pictures(_ size: FrameSize) throws -> [Tensor] {
+    try stride(from: 0, to: sum.count, by: rows * columns).map { start in
+      let values = (0..<size.height * size.width).flatMap { pixel in
         let row = pixel / size.width * rows / size.height
         let column = pixel % size.width * columns / size.width
-        return [Float](repeating: sum[start + row * columns + column] / Float(steps), count: 3)
+        return [Float](repeating: sum[start + row * columns + column] / Float(steps) * 2 - 1, count: 3)
       }
+      return try Tensor(values, shape: [1, size.height, size.width, 3])
     }
   }
 }

@@ -1,5 +1,7 @@
 /// Antialiased bilinear scaling: a triangle filter as wide as the scale asks for, as in PyTorch's
 /// `interpolate(mode="bilinear", antialias=True)` and in the reference's loader.
+///
+/// Pictures pass through it row by row; neither the source's nor the target's is held.
 struct Resampling: Sendable {
   /// For each target position the first source position and the weights from there on.
   private struct Axis: Sendable {
@@ -28,35 +30,54 @@ struct Resampling: Sendable {
     vertical = Axis(from: source.height, to: target.height)
   }
 
-  /// (height, width, 3) -> (target height, target width, 3), the columns first.
-  func callAsFunction(_ pixels: [Float]) -> [Float] {
-    if source == target { return pixels }
-    let rowLength = target.width * 3
-    var wide = [Float](repeating: 0, count: source.height * rowLength)
-    for row in 0..<source.height {
-      let line = row * source.width * 3
-      for (column, tap) in horizontal.taps.enumerated() {
-        var (red, green, blue): (Float, Float, Float) = (0, 0, 0)
-        var position = line + tap.first * 3
-        for weight in tap.weights {
-          red += weight * pixels[position]
-          green += weight * pixels[position + 1]
-          blue += weight * pixels[position + 2]
-          position += 3
-        }
-        let result = row * rowLength + column * 3
-        wide[result] = red
-        wide[result + 1] = green
-        wide[result + 2] = blue
+  /// Scales a picture, the columns first.
+  /// - Parameters:
+  ///   - read: Fills the source's row of that number, 3 numbers a pixel. Each row is read once at most, from top to bottom.
+  ///   - write: Takes the target's rows in their order.
+  func callAsFunction(
+    read: (_ row: Int, _ into: inout [Float]) throws -> Void, write: (_ row: Int, _ numbers: [Float]) throws -> Void
+  ) rethrows {
+    var line = [Float](repeating: 0, count: source.width * 3)
+    if source == target {
+      for row in 0..<source.height {
+        try read(row, &line)
+        try write(row, line)
       }
+      return
     }
-    var result = [Float](repeating: 0, count: target.height * rowLength)
+    // The widened rows that target rows still need: row r lies at r modulo their number.
+    let length = target.width * 3
+    let depth = vertical.taps.reduce(1) { max($0, $1.weights.count) }
+    var wide = [[Float]](repeating: [Float](repeating: 0, count: length), count: depth)
+    var next = 0
     for (row, tap) in vertical.taps.enumerated() {
-      for (offset, weight) in tap.weights.enumerated() {
-        let line = (tap.first + offset) * rowLength
-        for column in 0..<rowLength { result[row * rowLength + column] += weight * wide[line + column] }
+      while next < tap.first + tap.weights.count {
+        try read(next, &line)
+        widen(line, into: &wide[next % depth])
+        next += 1
       }
+      var result = [Float](repeating: 0, count: length)
+      for (offset, weight) in tap.weights.enumerated() {
+        let wide = wide[(tap.first + offset) % depth]
+        for column in 0..<length { result[column] += weight * wide[column] }
+      }
+      try write(row, result)
     }
-    return result
+  }
+
+  private func widen(_ line: [Float], into result: inout [Float]) {
+    for (column, tap) in horizontal.taps.enumerated() {
+      var (red, green, blue): (Float, Float, Float) = (0, 0, 0)
+      var position = tap.first * 3
+      for weight in tap.weights {
+        red += weight * line[position]
+        green += weight * line[position + 1]
+        blue += weight * line[position + 2]
+        position += 3
+      }
+      result[column * 3] = red
+      result[column * 3 + 1] = green
+      result[column * 3 + 2] = blue
+    }
   }
 }

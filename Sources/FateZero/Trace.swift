@@ -86,11 +86,11 @@ public final class Trace {
     )
   }
 
-  /// The decoded pictures of the edit, (height, width, 3) in 0...1, one after the other.
-  func addImage(_ picture: [Float], of count: Int, size: FrameSize) {
-    images.append(picture)
+  /// The decoded pictures of the edit, (1, height, width, 3) about -1...1, one after the other; noted in 0...1.
+  func addImage(_ picture: Tensor, of count: Int) {
+    images.append(picture.floats.map { min(max($0 / 2 + 0.5, 0), 1) })
     guard images.count == count else { return }
-    entries["image"] = ([count, size.height, size.width, 3], .numbers(images.flatMap { $0 }))
+    entries["image"] = ([count] + picture.shape.dropFirst(), .numbers(images.flatMap { $0 }))
   }
 
   private static func place(_ step: Int, _ rows: Int, _ columns: Int) -> String {

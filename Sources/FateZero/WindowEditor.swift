@@ -14,15 +14,20 @@ final class WindowEditor {
   private(set) var passes = 0
   var report: (ClipEditor.Progress.Phase, Int) -> Void = { _, _ in }
   let trace: Trace?
+  private let poll: (() -> Void)?
 
-  /// - Parameter model: Loaded on `device`.
+  /// - Parameters:
+  ///   - model: Loaded on `device`.
+  ///   - poll: Called some times a second while this works, on the thread that calls it.
   /// - Throws: `EditError`, `CancellationRequested`.
   init(
-    plan: EditPlan, model: StableDiffusionModel, device: Device, cancellation: Cancellation, trace: Trace?
+    plan: EditPlan, model: StableDiffusionModel, device: Device, cancellation: Cancellation, trace: Trace?,
+    poll: (() -> Void)?
   ) throws {
     (self.plan, self.model, self.device, self.cancellation, self.trace) = (plan, model, device, cancellation, trace)
+    self.poll = poll
     func encode(_ tokens: [Int]) throws -> Tensor { try model.textEncoder(tokens, device: device) }
-    (source, reconstruction, targets) = try device.perform(cancellation: cancellation) {
+    (source, reconstruction, targets) = try device.perform(cancellation: cancellation, whileWaiting: poll) {
       let sourceText = try encode(plan.sourceTokens)
       let source = try model.unet.condition(on: sourceText, device: device)
       // A reconstruction is guided with the first edit's negative prompt.
@@ -52,31 +57,35 @@ final class WindowEditor {
   func encode(_ pictures: [Tensor]) throws -> Tensor {
     // What encoding leaves in the pool fits no tensor of the UNet.
     defer { device.trimMemory() }
-    return try device.perform(cancellation: cancellation) {
-      try device.concatenate(
-        try pictures.enumerated().map { index, picture in
-          let latents = try model.autoencoder.encode(picture, device: device)
-          guard !latents.floats.contains(where: { !$0.isFinite }) else {
-            throw EditError(
-              .numerics,
-              "the autoencoder's latents of frame \(index + 1) are not finite: check the checkpoint's weights")
-          }
-          report(.encode, index + 1)
-          return latents
-        })
+    let latents = try pictures.enumerated().map { index, picture in
+      let latents = try perform { try model.autoencoder.encode(picture, device: device) }
+      guard latents.isFinite else {
+        throw EditError(
+          .numerics,
+          "the autoencoder's latents of frame \(index + 1) are not finite: check the checkpoint's weights")
+      }
+      report(.encode, index + 1)
+      return latents
     }
+    return try perform { try device.concatenate(latents) }
   }
 
-  /// Latents -> pictures in 0...1, (height, width, 3) each.
-  func decode(_ latents: Tensor, edit: Int, body: (Int, [Float]) throws -> Void) throws {
+  /// Latents -> pictures (1, height, width, 3), about -1...1.
+  func decode(_ latents: Tensor, edit: Int) throws -> [Tensor] {
     device.trimMemory()
     defer { device.trimMemory() }
-    try device.perform(cancellation: cancellation) {
-      try model.autoencoder.decode(latents, device: device) { index, picture in
-        try body(index, picture.floats.map { min(max($0 / 2 + 0.5, 0), 1) })
-        report(.decode(edit: edit), index + 1)
+    var pictures: [Tensor] = []
+    for index in 0..<latents.shape[0] {
+      try perform {
+        try model.autoencoder.decode(latents.rows(index..<index + 1), device: device) { pictures.append($1) }
       }
+      guard pictures.last?.isFinite ?? false else {
+        throw EditError(
+          .numerics, "the decoded picture of frame \(index + 1) is not finite: check the autoencoder's weights")
+      }
+      report(.decode(edit: edit), index + 1)
     }
+    return pictures
   }
 
   // MARK: Inversion
@@ -278,8 +287,8 @@ final class WindowEditor {
 
   // MARK: Passes
 
-  private func perform<Result>(_ body: () throws -> Result) throws -> Result {
-    try device.perform(cancellation: cancellation, body)
+  private func perform<Value>(_ body: () throws -> Value) throws -> Value {
+    try device.perform(cancellation: cancellation, whileWaiting: poll, body)
   }
 
   private func pass(
@@ -325,12 +334,12 @@ final class WindowEditor {
     _ latents: Tensor, _ stage: String, from input: @autoclosure () throws -> Tensor, timestep: Int,
     text: TextConditioning, window: ClipWindow
   ) throws {
-    guard latents.floats.contains(where: { !$0.isFinite }) else { return }
+    guard !latents.isFinite else { return }
     var culprit: String?
     _ = try pass(
       try input(), timestep: timestep, text: text, window: window, processor: PlainAttention()
     ) { layer, output in
-      if culprit == nil, output.floats.contains(where: { !$0.isFinite }) { culprit = layer }
+      if culprit == nil, !output.isFinite { culprit = layer }
     }
     let layer = culprit.map { "it began in the layer \($0)" } ?? "it began in the fused attention or the guidance"
     throw EditError(

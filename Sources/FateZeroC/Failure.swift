@@ -37,7 +37,8 @@ struct Failure: Error {
       self.init(status, error.description)
     case let error as InversionMismatch: self.init(FATEZERO_INVALID_STATE, error.description)
     case is CancellationRequested: self = .cancelled
-    case let error as TensorError: self.init(FATEZERO_INTERNAL, error.description)
+    case let error as TensorError:
+      self.init(error.isOutOfMemory ? FATEZERO_MEMORY : FATEZERO_INTERNAL, error.description)
     default: self.init(FATEZERO_INTERNAL, "\(error)")
     }
   }

@@ -1,19 +1,19 @@
 import CFateZero
 import FateZero
+import Glibc
 
 /// A picture in the caller's memory, checked.
-struct Picture {
+struct Picture: FrameRows {
   let size: FrameSize
   let pts: Int64
   private let layout: Layout
   private let top: UnsafeMutablePointer<UInt8>
   private let stride: Int
 
-  /// Where the samples of a pixel lie.
+  /// Where the samples of a pixel lie; green is always in the middle, alpha last.
   private struct Layout {
     let bytes: Int
     let red: Int, blue: Int
-    var hasAlpha: Bool { bytes == 4 }
 
     init?(_ format: fatezero_pixel_format) {
       switch format {
@@ -24,6 +24,9 @@ struct Picture {
       default: return nil
       }
     }
+
+    var hasAlpha: Bool { bytes == 4 }
+    static let alpha = 3
   }
 
   /// - Parameter name: What messages call it.
@@ -53,49 +56,74 @@ struct Picture {
     (self.layout, top, stride) = (layout, data, frame.stride)
   }
 
-  /// The colours, and the alpha where a pixel is not opaque.
-  func read() throws -> (frame: Frame, alpha: [UInt8]?) {
-    let (width, height) = (size.width, size.height)
-    let pixels = [UInt8](unsafeUninitializedCapacity: width * height * 3) { target, count in
-      var position = 0
-      for row in 0..<height {
-        var source = top + row * stride
-        for _ in 0..<width {
-          target[position] = source[layout.red]
-          target[position + 1] = source[1]
-          target[position + 2] = source[layout.blue]
-          position += 3
-          source += layout.bytes
-        }
+  func read(row: Int, into pixels: inout [UInt8]) {
+    let source = top + row * stride
+    pixels.withUnsafeMutableBufferPointer { target in
+      for column in 0..<size.width {
+        let pixel = source + column * layout.bytes
+        target[column * 3] = pixel[layout.red]
+        target[column * 3 + 1] = pixel[1]
+        target[column * 3 + 2] = pixel[layout.blue]
       }
-      count = position
     }
-    var alpha: [UInt8]?
-    if layout.hasAlpha {
-      let values = [UInt8](unsafeUninitializedCapacity: width * height) { target, count in
-        for row in 0..<height {
-          for column in 0..<width { target[row * width + column] = top[row * stride + column * 4 + 3] }
-        }
-        count = width * height
-      }
-      if values.contains(where: { $0 != 255 }) { alpha = values }
+  }
+
+  /// The alpha of all pixels, (height, width); nil where all are opaque.
+  func alpha() throws -> AlphaPlane? {
+    guard layout.hasAlpha, !isOpaque else { return nil }
+    let plane = try AlphaPlane(size)
+    for row in 0..<size.height {
+      let (source, target) = (top + row * stride, plane.row(row))
+      for column in 0..<size.width { target[column] = source[column * layout.bytes + Layout.alpha] }
     }
-    return (try Frame(width: width, height: height, pixels: pixels), alpha)
+    return plane
+  }
+
+  private var isOpaque: Bool {
+    for row in 0..<size.height {
+      let source = top + row * stride
+      for column in 0..<size.width where source[column * layout.bytes + Layout.alpha] != 255 { return false }
+    }
+    return true
   }
 
   /// Fills the picture.
-  func write(_ frame: Frame, alpha: [UInt8]?) {
-    for row in 0..<size.height {
-      var target = top + row * stride
-      var position = row * size.width * 3
-      for column in 0..<size.width {
-        target[layout.red] = frame.pixels[position]
-        target[1] = frame.pixels[position + 1]
-        target[layout.blue] = frame.pixels[position + 2]
-        if layout.hasAlpha { target[3] = alpha?[row * size.width + column] ?? 255 }
-        position += 3
-        target += layout.bytes
+  /// - Throws: `Failure` where it has another size.
+  func write(_ frame: EditedFrame, alpha: AlphaPlane?) throws {
+    guard size == frame.size else {
+      throw Failure(FATEZERO_FRAMES, "the frame has room for \(size) pixels where the clip has \(frame.size)")
+    }
+    frame.rows { row, pixels in
+      let target = top + row * stride
+      pixels.withUnsafeBufferPointer { source in
+        for column in 0..<size.width {
+          let pixel = target + column * layout.bytes
+          pixel[layout.red] = source[column * 3]
+          pixel[1] = source[column * 3 + 1]
+          pixel[layout.blue] = source[column * 3 + 2]
+        }
       }
+      guard layout.hasAlpha else { return }
+      let values = alpha?.row(row)
+      for column in 0..<size.width { target[column * layout.bytes + Layout.alpha] = values?[column] ?? 255 }
     }
   }
+}
+
+/// The alpha of a frame, kept until the edited frame is handed out. Written once, by who makes it.
+final class AlphaPlane: @unchecked Sendable {
+  private let base: UnsafeMutablePointer<UInt8>
+  private let width: Int
+
+  init(_ size: FrameSize) throws {
+    guard let memory = malloc(size.width * size.height) else {
+      throw Failure(FATEZERO_MEMORY, "the system has no memory for the alpha of a frame of \(size) pixels")
+    }
+    base = memory.assumingMemoryBound(to: UInt8.self)
+    width = size.width
+  }
+
+  func row(_ row: Int) -> UnsafeMutablePointer<UInt8> { base + row * width }
+
+  deinit { free(base) }
 }

@@ -3,9 +3,9 @@ import CKernels
 /// Where tensors are computed: one implementation of the operators, its threads and its memory.
 ///
 /// Every operator is a method here (`Device+Linear.swift`, `Device+Attention.swift`, ...), takes float32 tensors and
-/// returns new ones, and looks at the cancellation of the running `perform` before it begins. Operators of one device
-/// never run at the same time; each uses all of the device's threads. For the same operands and thread count the
-/// results are the same, byte for byte.
+/// returns new ones, and looks at the cancellation of the running `perform` before it begins. Operators run one at a
+/// time, on one thread of the process (`ComputeThread`), and each uses all of its device's threads. For the same operands
+/// and thread count the results are the same, byte for byte.
 ///
 /// Not-a-number and infinities are carried through as IEEE arithmetic does; no operator looks for them.
 public final class Device: @unchecked Sendable {
@@ -32,10 +32,9 @@ public final class Device: @unchecked Sendable {
   public let threads: Int
   let pool = MemoryPool()
   let matrices: any MatrixEngine
-  private let lock = RecursiveLock()
-  /// What an operator computes in; one at a time does. Read and written with the lock held.
+  /// What an operator computes in; one at a time does. Read and written on the compute thread.
   private var scratch: TensorStorage?
-  /// Of the calls of `perform` that are running, outermost first. Read and written with the lock held.
+  /// Of the calls of `perform` that are running, outermost first. Read and written on the compute thread.
   private var cancellations: [Cancellation] = []
 
   private static let threadLimit = 1024
@@ -48,7 +47,14 @@ public final class Device: @unchecked Sendable {
     }
     self.engine = engine
     self.convolutions = convolutions
-    self.threads = threads == 0 ? min(Int(kernel_available_cpus()), Device.threadLimit) : threads
+    let threads = threads == 0 ? min(Int(kernel_available_cpus()), Device.threadLimit) : threads
+    // libgomp ends the process where it cannot have the threads that it was told to use.
+    guard kernel_can_start(CInt(threads - 1)) else {
+      throw TensorError(
+        "this process may not have \(threads) threads more (of ulimit -u or its control group); set threads to a lower number"
+      )
+    }
+    self.threads = threads
     matrices =
       switch engine {
       case .oneDNN: try OneDNNEngine()
@@ -56,35 +62,39 @@ public final class Device: @unchecked Sendable {
       }
   }
 
-  /// Runs `body` with this device's thread count on the calling thread; callers on other threads wait, so that
-  /// concurrent edits take turns. `cancellation` is what the operators inside `body` look at, besides those of the
-  /// calls around this one. Calls may nest on one thread.
-  public func perform<Result>(cancellation: Cancellation? = nil, _ body: () throws -> Result) throws -> Result {
-    lock.lock()
-    let before = kernel_thread_count()
-    kernel_set_thread_count(CInt(threads))
-    if let cancellation { cancellations.append(cancellation) }
-    defer {
+  /// Runs `body` with this device's thread count on the compute thread, to which callers come in turn: so do concurrent
+  /// edits. `cancellation` is what the operators inside `body` look at, besides those of the calls around this one, and what
+  /// ends the wait for a turn. Calls may nest.
+  /// - Parameter whileWaiting: Called some times a second on the calling thread.
+  public func perform<Value>(
+    cancellation: Cancellation? = nil, whileWaiting: (() -> Void)? = nil, _ body: () throws -> Value
+  ) throws -> Value {
+    var outcome: Result<Value, any Error>?
+    try ComputeThread.shared.run(cancellation: cancellation, whileWaiting: whileWaiting) {
+      let before = kernel_thread_count()
+      kernel_set_thread_count(CInt(threads))
+      if let cancellation { cancellations.append(cancellation) }
+      outcome = Result(catching: body)
       if cancellation != nil { cancellations.removeLast() }
       kernel_set_thread_count(before)
-      lock.unlock()
     }
-    return try body()
+    guard let outcome else { throw TensorError("a computation ended without a result") }
+    return try outcome.get()
   }
 
   /// Throws `CancellationRequested` if the running `perform` was cancelled. Outside of one there is nothing to cancel.
   public func checkCancellation() throws {
-    lock.lock()
-    defer { lock.unlock() }
+    guard ComputeThread.shared.isCurrent else { return }
     for cancellation in cancellations { try cancellation.check() }
   }
 
   /// Gives the memory kept between passes back to the system.
   public func trimMemory() {
-    lock.lock()
-    defer { lock.unlock() }
-    scratch = nil
-    pool.trim()
+    // Where no thread can be started nothing was computed, and there is nothing to give back.
+    try? perform {
+      scratch = nil
+      pool.trim()
+    }
   }
 
   /// Memory for the inside of one operator, which is not to be kept: the next one computes in the same. Unlike a block of
@@ -98,7 +108,7 @@ public final class Device: @unchecked Sendable {
   }
 
   /// What every operator runs in.
-  func run<Result>(_ body: () throws -> Result) throws -> Result {
+  func run<Value>(_ body: () throws -> Value) throws -> Value {
     try perform {
       try checkCancellation()
       return try body()

@@ -31,7 +31,7 @@ final class MemoryPool: Sendable {
   static func allocate(_ byteCount: Int) throws -> UnsafeMutableRawPointer {
     var base: UnsafeMutableRawPointer?
     guard byteCount >= 0, posix_memalign(&base, 64, max(byteCount, 64)) == 0, let base else {
-      throw TensorError("no memory for a tensor of \(byteCount) bytes")
+      throw TensorError("the system has no memory for a block of \(byteCount) bytes", isOutOfMemory: true)
     }
     return base
   }

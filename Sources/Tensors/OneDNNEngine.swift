@@ -48,7 +48,9 @@ final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
 
 /// Throws what oneDNN could not do and why.
 func check(_ status: dnnl_status_t, _ action: @autoclosure () -> String) throws {
-  guard status == dnnl_success else { throw TensorError("oneDNN could not \(action()): \(describe(status))") }
+  guard status == dnnl_success else {
+    throw TensorError("oneDNN could not \(action()): \(describe(status))", isOutOfMemory: status == dnnl_out_of_memory)
+  }
 }
 
 private func describe(_ status: dnnl_status_t) -> String { String(cString: dnnl_status2str(status)) }

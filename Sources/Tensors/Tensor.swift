@@ -79,6 +79,23 @@ public struct Tensor: Sendable {
     }
   }
 
+  /// Reads the elements from position `start` on, in row-major order, as many as `values` holds.
+  public func read(from start: Int, into values: inout [Float]) {
+    precondition(start >= 0 && start + values.count <= count, "\(values.count) elements at \(start) of \(shape)")
+    values.withUnsafeMutableBufferPointer { buffer in
+      guard let base = buffer.baseAddress else { return }
+      convertToFloat(
+        from: bytes + start * elementType.byteCount, type: elementType, into: base, count: buffer.count)
+    }
+  }
+
+  /// Whether no element is infinite or not a number. Of float32 tensors.
+  public var isFinite: Bool {
+    let numbers = floatPointer
+    for index in 0..<count where !numbers[index].isFinite { return false }
+    return true
+  }
+
   /// The product of `shape`, or nil where an extent is negative or the product leaves `Int`.
   public static func count(of shape: [Int]) -> Int? {
     var count = 1
@@ -110,8 +127,42 @@ extension Tensor {
   }
 }
 
+/// A new float32 tensor that is written from its first element to its last.
+public struct TensorWriter: ~Copyable {
+  private let tensor: Tensor
+  private var written = 0
+
+  /// - Throws: `TensorError` where there is no memory.
+  public init(shape: [Int]) throws {
+    guard let count = Tensor.count(of: shape) else { throw TensorError("the shape \(shape) is not one of a tensor") }
+    tensor = Tensor(shape: shape, elementType: .float32, storage: try TensorStorage(byteCount: count * 4))
+  }
+
+  public mutating func append(_ values: ArraySlice<Float>) {
+    precondition(written + values.count <= tensor.count, "more than the \(tensor.count) elements of \(tensor.shape)")
+    values.withUnsafeBufferPointer { buffer in
+      if let base = buffer.baseAddress {
+        (tensor.mutableFloatPointer + written).update(from: base, count: buffer.count)
+      }
+    }
+    written += values.count
+  }
+
+  /// The tensor, complete.
+  public consuming func finish() -> Tensor {
+    precondition(written == tensor.count, "\(written) of the \(tensor.count) elements of \(tensor.shape)")
+    return tensor
+  }
+}
+
 /// Something a tensor operation cannot do, with what and why.
 public struct TensorError: Error, CustomStringConvertible, Sendable {
   public let description: String
-  public init(_ description: String) { self.description = description }
+  /// Whether the reason is that there is no memory.
+  public let isOutOfMemory: Bool
+
+  public init(_ description: String, isOutOfMemory: Bool = false) {
+    self.description = description
+    self.isOutOfMemory = isOutOfMemory
+  }
 }

@@ -71,7 +71,7 @@ struct CommandFailure: Error, CustomStringConvertible {
       case .cancelled: self.init(Interruption.status, "")
       }
     case is CancellationRequested: self.init(Interruption.status, "")
-    case let error as TensorError: self.init(.internalError, error.description)
+    case let error as TensorError: self.init(error.isOutOfMemory ? .memory : .internalError, error.description)
     default: return nil
     }
   }

@@ -97,7 +97,8 @@ struct EditCommand: ParsableCommand {
     var count = 0
     func write(_ window: ClipEditor.Window) throws {
       for (writer, frames) in zip(writers, window.edits) {
-        for (original, frame) in zip(waiting, frames) {
+        for (original, edited) in zip(waiting, frames) {
+          let frame = try edited.frame()
           try writer.write(
             VideoFrame(
               width: frame.width, height: frame.height, pixels: frame.pixels, timestamp: original.timestamp,

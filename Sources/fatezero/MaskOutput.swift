@@ -28,7 +28,8 @@ struct MaskOutput {
   func write(_ window: ClipEditor.Window, at frames: [VideoFrame]) throws {
     for (writer, mask) in zip(writers, window.masks) {
       guard let mask else { continue }
-      for (original, frame) in zip(frames, try mask.frames()) {
+      for (original, edited) in zip(frames, try mask.frames()) {
+        let frame = try edited.frame()
         try writer.write(
           VideoFrame(
             width: frame.width, height: frame.height, pixels: frame.pixels, timestamp: original.timestamp,

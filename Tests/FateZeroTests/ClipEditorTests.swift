@@ -53,13 +53,13 @@ import Testing
     }
     var result = [[Frame]](repeating: [], count: edits.count)
     var windows: [Int] = []
-    func take(_ window: ClipEditor.Window?) {
+    func take(_ window: ClipEditor.Window?) throws {
       guard let window else { return }
       windows.append(window.edits[0].count)
-      for (index, edited) in window.edits.enumerated() { result[index] += edited }
+      for (index, edited) in window.edits.enumerated() { result[index] += try edited.map { try $0.frame() } }
     }
-    for frame in frames { take(try editor.push(frame)) }
-    take(try editor.finish())
+    for frame in frames { try take(try editor.push(frame)) }
+    try take(try editor.finish())
     return Run(frames: result, passes: editor.passes, windows: windows)
   }
 

@@ -2,9 +2,9 @@
 /**
  * fatezero.h: edit video clips by their words (FateZero, arXiv 2303.09535).
  *
- * Thread safety: a context belongs to one thread at a time; only fatezero_cancel() may be called from any thread at any
- * time. Contexts are independent of each other and may be used in parallel, each by its own thread. An inversion may be
- * read by several contexts at once.
+ * Thread safety: a context belongs to one thread at a time; only fatezero_cancel() may be called from any thread at
+ * any time. Contexts are independent of each other and may be used in parallel, each by its own thread; their passes
+ * through the network take turns. An inversion may be read by several contexts at once.
  *
  *     fatezero_context *context = fatezero_create();
  *     fatezero_options options;
@@ -20,11 +20,13 @@
  *       while (fatezero_receive(context, &frame) == FATEZERO_OK) write_frame(&frame);
  *     fatezero_destroy(context);
  *
- * The library writes to no stream, never ends the process, touches no signal and keeps no global state. Functions return
- * a status; fatezero_error() is the sentence for people: what is wrong, where, and what to do.
+ * The library writes to no stream, never ends the process, touches no signal and keeps no global state but the threads
+ * that compute, which the first edit starts. (A process that was forked after that cannot edit: FATEZERO_INTERNAL.)
+ * Functions return a status; fatezero_error() is the sentence for people: what is wrong, where, and what to do.
  *
- * Structures begin with their size, as the caller knows them. A later version only adds fields at the end; a caller that
- * was compiled against an earlier header gets the defaults of what it does not know.
+ * Structures begin with their size, as the caller knows them. A later version only adds fields at the end, whose zero
+ * means "not set"; a caller that was compiled against an earlier header gets the defaults of what it does not know. A
+ * caller that sets what the running library does not know gets FATEZERO_INVALID_ARGUMENT.
  */
 #ifndef FATEZERO_H
 #define FATEZERO_H
@@ -55,7 +57,8 @@ typedef enum fatezero_status {
   FATEZERO_CANCELLED = 2,
   /** An argument is null, zero, too large or contradicts another. */
   FATEZERO_INVALID_ARGUMENT = 3,
-  /** The call does not fit here: no edit was configured, or an inversion was made with other settings. */
+  /** The call does not fit here: frames of another clip are in work, an inversion was made with other settings, or
+   *  another call with this context is in progress. */
   FATEZERO_INVALID_STATE = 4,
   /** A setting or a prompt is wrong, or does not fit the model. */
   FATEZERO_SETTINGS = 5,
@@ -210,15 +213,15 @@ void fatezero_options_default(fatezero_options *options, size_t struct_size);
 fatezero_status fatezero_configure(fatezero_context *context, const fatezero_options *options);
 
 /**
- * Writes one setting by its name, in the notation of the command line ("steps", "20"); NULL takes it back to its default.
- * Otherwise like fatezero_configure().
+ * Writes one setting by its name, in the notation of the command line ("steps", "20"); NULL takes it back to its
+ * default. Otherwise like fatezero_configure().
  */
 fatezero_status fatezero_set(fatezero_context *context, const char *name, const char *text);
 
 /**
- * The value of a setting in the notation of fatezero_set(). After fatezero_check() it is the one in effect: the model's
- * recommendations are folded in, and `model` is the place that was found. NULL for an unknown name. Valid until the next
- * call with this context.
+ * The value of a setting in the notation of fatezero_set(). After fatezero_check() it is the one in effect: the
+ * model's recommendations are folded in, and `model` is the place that was found. NULL for an unknown name. Valid
+ * until the next call with this context.
  */
 const char *fatezero_get(fatezero_context *context, const char *name);
 
@@ -279,8 +282,9 @@ typedef enum fatezero_log_level {
 } fatezero_log_level;
 
 /**
- * Called during a call with the context, one at a time, sometimes on a thread of the library while the caller's waits. What
- * they are handed is valid until they return. They must not call functions with the same context, fatezero_cancel() excepted.
+ * Called during a call with the context, on its thread. What they are handed is valid until they return. Functions
+ * that they call with the same context do nothing but return FATEZERO_INVALID_STATE, fatezero_cancel() excepted. They
+ * must return: no longjmp(), no C++ exception.
  */
 typedef struct fatezero_callbacks {
   /** sizeof(fatezero_callbacks) as the caller knows it. */
@@ -289,7 +293,7 @@ typedef struct fatezero_callbacks {
   void *user_data;
   /** At the begin of a window (step 0) and after each step. May be NULL. */
   void (*progress)(void *user_data, const fatezero_progress *progress);
-  /** Polled at least once per step; any value but 0 cancels like fatezero_cancel(). May be NULL. */
+  /** Polled several times a second; any value but 0 cancels like fatezero_cancel(). May be NULL. */
   int (*cancel)(void *user_data);
   /** A sentence for people. May be NULL. */
   void (*log)(void *user_data, fatezero_log_level level, const char *message);
@@ -331,15 +335,17 @@ typedef struct fatezero_frame {
 /* ---- Streams: push, receive, drain ---- */
 
 /**
- * Takes the clip's next frame (its pixels are copied). All frames of a clip have one size. When it completes a window of
- * `clip-length` frames the call edits the window, which takes long; the first window loads the model before. After an
- * error the window's frames are gone, and the next frame begins a new clip.
+ * Takes the clip's next frame (its pixels are copied). All frames of a clip have one size; their formats may differ.
+ * When it completes a window of `clip-length` frames the call edits the window, which takes long; the first window
+ * loads the model before. After an error of the edit the window's frames are gone, and the next frame begins a new
+ * clip; a frame that is refused (FATEZERO_INVALID_ARGUMENT, FATEZERO_FRAMES) changes nothing.
  */
 fatezero_status fatezero_push(fatezero_context *context, const fatezero_frame *frame);
 
 /**
- * Hands out the next edited frame, in the order of pushing: writes the pixels to `frame->data` in the format, size and stride
- * that the caller has set there, and sets `frame->pts`. FATEZERO_AGAIN if none is ready.
+ * Hands out the next edited frame, in the order of pushing: writes the pixels to `frame->data` in the format and
+ * stride that the caller has set there, and sets `frame->pts`. The frame must have the clip's size: FATEZERO_FRAMES,
+ * and the edited frame stays the next. FATEZERO_AGAIN if none is ready.
  */
 fatezero_status fatezero_receive(fatezero_context *context, fatezero_frame *frame);
 
@@ -350,17 +356,20 @@ fatezero_status fatezero_drain(fatezero_context *context);
 fatezero_status fatezero_reset(fatezero_context *context);
 
 /**
- * Stops the call in progress with this context, which returns FATEZERO_CANCELLED (at SD 1.5 size within 2 seconds), and every
- * later one until fatezero_reset(). From any thread, also from a callback; NULL is allowed.
+ * Stops the call in progress with this context, which returns FATEZERO_CANCELLED (at SD 1.5 size within 2 seconds). So
+ * does every later one that checks, takes, edits or hands out, until fatezero_reset(). From any thread, also from a
+ * callback or a signal handler; NULL is allowed.
  */
 void fatezero_cancel(fatezero_context *context);
 
 /* ---- Whole clips ---- */
 
 /**
- * Edits a clip in one call: push, drain and receive in one.
+ * Edits a clip in one call: push, drain and receive in one. No frames of another clip may be in work.
  * @param source `count` frames of one size.
- * @param result `count` frames with memory of the caller's; pixels and pts are written. May be `source` itself.
+ * @param result `count` frames with memory of the caller's; pixels and pts are written, window by window. May be
+ *   `source` itself. After an error the frames of the windows that were done before are written, the others are as
+ *   they were.
  */
 fatezero_status fatezero_edit_clip(
     fatezero_context *context, const fatezero_frame *source, fatezero_frame *result, size_t count);
@@ -376,9 +385,10 @@ fatezero_status fatezero_invert(
     fatezero_context *context, const fatezero_frame *source, size_t count, fatezero_inversion **inversion);
 
 /**
- * Edits an inverted clip with the context's present settings. Those that the inversion depends on (model, source, size, steps,
- * frame-coupling, coupling-min-width, precision, attention-source) must be what they were: FATEZERO_INVALID_STATE. Attention that the
- * inversion did not record is computed again, one more pass of the network per step.
+ * Edits an inverted clip with the context's present settings. Those that the inversion depends on (model, source,
+ * size, steps, frame-coupling, coupling-min-width, precision, attention-source) must be what they were:
+ * FATEZERO_INVALID_STATE. Attention that the inversion did not record is computed again, one more pass of the network
+ * per step.
  * @param result `count` frames, as many as were inverted, with memory of the caller's.
  */
 fatezero_status fatezero_edit_inversion(

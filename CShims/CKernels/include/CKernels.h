@@ -17,6 +17,8 @@ int kernel_available_cpus(void);
 /// The number of threads that libgomp gives to the calling thread's parallel loops.
 int kernel_thread_count(void);
 void kernel_set_thread_count(int threads);
+/// Whether the system lets this process start so many threads more. It starts and ends them to find out.
+bool kernel_can_start(int threads);
 
 // Conversion.c: the source needs no alignment -----------------------------------------------------------------------
 
