@@ -1,6 +1,7 @@
 # `make demo` and `make test` set up what they need, system packages included. `make help` lists the rest.
 
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 SWIFT ?= swift
 BUILT := .build/release
 FATEZERO := $(BUILT)/fatezero
@@ -13,6 +14,9 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DATADIR ?= $(PREFIX)/share
+BASHDIR ?= $(DATADIR)/bash-completion/completions
+ZSHDIR ?= $(DATADIR)/zsh/site-functions
+FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
 # ffmpeg looks in no folder of an architecture.
 FREI0RDIR ?= $(PREFIX)/lib/frei0r-1
 GSTDIR ?= $(if $(filter /usr,$(PREFIX)),$(shell pkg-config --variable=pluginsdir gstreamer-1.0),$(LIBDIR)/gstreamer-1.0)
@@ -22,17 +26,18 @@ VERSION := $(shell awk '/define FATEZERO_VERSION_/ { version = version dot $$3; 
   CShims/CFateZero/include/fatezero.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo train quality install uninstall deb test-deb manual format lint clean
+.PHONY: help setup build test demo train quality install uninstall deb test-deb version manual format lint clean
 
 help: ## Show this list.
-	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## Install the system packages that are missing; check the Swift toolchain.
 	@Scripts/setup.sh
 
 # What is installed holds the Swift runtime, exports nothing but its interface and knows no path of this machine. Only the
 # linker's options differ from product to product, so all is compiled once.
-BUILD := $(SWIFT) build -c release -Xswiftc -static-stdlib -Xswiftc -use-ld=lld --disable-local-rpath
+BUILD := $(SWIFT) build -c release -Xswiftc -static-stdlib -Xswiftc -use-ld=lld --disable-local-rpath \
+  -Xcc -fmacro-prefix-map=$(CURDIR)/=
 EXPORTS = -Xlinker --version-script=$(CURDIR)/pkgconfig/$(1).map
 SONAME := libfatezero.so.$(firstword $(subst ., ,$(VERSION)))
 
@@ -48,7 +53,7 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 
 # In release mode, since unoptimised loops take minutes, and in a folder of its own, since testable code is built apart.
 # A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
-test: setup ## Build, then run all tests.
+test: setup build ## Build, then run all tests.
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-tests
 
 demo: setup build ## Edit Examples/cat.mp4 in three ways with the model that is shipped.
@@ -60,13 +65,11 @@ train: ## Train Toy World from nothing into .training/toyworld: hours, or minute
 quality: setup build ## Measure the quality of edits and remake the table of docs/QUALITY.md.
 	Benchmarks/quality/run.sh $(TRAINING)
 
-# All that is installed, for `make uninstall`; the folders of these names are ours alone.
+# What is installed beside the model, for `make uninstall`.
 LIBRARIES := libfatezero.so $(SONAME) libfatezero.so.$(VERSION)
 INSTALLED = $(BINDIR)/fatezero $(LIBRARIES:%=$(LIBDIR)/%) $(LIBDIR)/pkgconfig/fatezero.pc $(INCLUDEDIR)/fatezero.h \
   $(GSTDIR)/libgstfatezero.so $(FREI0RDIR)/fatezero.so $(DATADIR)/man/man1/fatezero.1 \
-  $(DATADIR)/bash-completion/completions/fatezero $(DATADIR)/zsh/site-functions/_fatezero \
-  $(DATADIR)/fish/vendor_completions.d/fatezero.fish
-MODELDIR = $(DATADIR)/fatezero/models
+  $(BASHDIR)/fatezero $(ZSHDIR)/_fatezero $(FISHDIR)/fatezero.fish
 INSTALL_DATA := install -D -m 644
 INSTALL_LIBRARY := install -D -m 644 -s
 
@@ -80,21 +83,28 @@ install: ## Install what `make build` made, under PREFIX (/usr/local).
 	$(INSTALL_LIBRARY) $(BUILT)/libgstfatezero.so $(DESTDIR)$(GSTDIR)/libgstfatezero.so
 	$(INSTALL_LIBRARY) $(BUILT)/libfrei0r-fatezero.so $(DESTDIR)$(FREI0RDIR)/fatezero.so
 	$(INSTALL_DATA) CShims/CFateZero/include/fatezero.h $(DESTDIR)$(INCLUDEDIR)/fatezero.h
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-	  -e 's|@VERSION@|$(VERSION)|' pkgconfig/fatezero.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/fatezero.pc
-	cd Models && find toyworld -type f -exec $(INSTALL_DATA) {} $(DESTDIR)$(MODELDIR)/{} \;
+	  -e 's|@VERSION@|$(VERSION)|' pkgconfig/fatezero.pc.in | \
+	  $(INSTALL_DATA) /dev/stdin $(DESTDIR)$(LIBDIR)/pkgconfig/fatezero.pc
+	cd Models && find toyworld -type f -exec $(INSTALL_DATA) {} $(DESTDIR)$(DATADIR)/fatezero/models/{} \;
 	$(INSTALL_DATA) docs/fatezero.1 $(DESTDIR)$(DATADIR)/man/man1/fatezero.1
-	install -d $(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions \
-	  $(DESTDIR)$(DATADIR)/fish/vendor_completions.d
-	$(FATEZERO) --generate-completion-script bash > $(DESTDIR)$(DATADIR)/bash-completion/completions/fatezero
-	$(FATEZERO) --generate-completion-script zsh > $(DESTDIR)$(DATADIR)/zsh/site-functions/_fatezero
-	$(FATEZERO) --generate-completion-script fish > $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/fatezero.fish
+	$(FATEZERO) --generate-completion-script bash | $(INSTALL_DATA) /dev/stdin $(DESTDIR)$(BASHDIR)/fatezero
+	$(FATEZERO) --generate-completion-script zsh | $(INSTALL_DATA) /dev/stdin $(DESTDIR)$(ZSHDIR)/_fatezero
+	$(FATEZERO) --generate-completion-script fish | $(INSTALL_DATA) /dev/stdin $(DESTDIR)$(FISHDIR)/fatezero.fish
 	@Scripts/after-install.sh "$(BINDIR)" "$(LIBDIR)" "$(GSTDIR)" "$(FREI0RDIR)"
 
 uninstall: ## Remove what `make install` with the same settings put there.
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	rm -rf $(DESTDIR)$(DATADIR)/fatezero
+
+deb: build ## Make a Debian package: .build/fatezero_VERSION_ARCHITECTURE.deb.
+	@Scripts/make-deb.sh
+
+test-deb: deb ## Install the package in a new, bare Debian and edit a clip there in every way (minutes; as root).
+	Scripts/test-deb.sh .build/fatezero_$(VERSION)_$$(dpkg --print-architecture).deb
+
+version:
+	@echo $(VERSION)
 
 format: ## Format the Swift sources in place.
 	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests
