@@ -56,13 +56,8 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 test: setup build ## Build, then run all tests.
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-tests
 
-demo: setup build ## Edit Examples/cat.mp4 with the model that is shipped.
-	mkdir -p $(DEMO)
-	$(FATEZERO) edit -y Examples/cat.mp4 $(DEMO)/tiger.mp4 --edit "a [cat -> tiger] on the grass"
-	Scripts/contact-sheet.sh Examples/cat.mp4 $(DEMO)/tiger.mp4 $(DEMO)/before-after.png
-	@echo
-	@echo "The edited clip: $(CURDIR)/$(DEMO)/tiger.mp4"
-	@echo "Before (above) and after (below): $(CURDIR)/$(DEMO)/before-after.png"
+demo: setup build ## Edit Examples/cat.mp4 in three ways with the model that is shipped.
+	Scripts/demo.sh $(FATEZERO) $(DEMO)
 
 train: ## Train Toy World from nothing into .training/toyworld: hours, or minutes on a GPU (Training/README.md).
 	Training/train.sh $(TRAINING) $(TRAINING)/toyworld
