@@ -31,7 +31,9 @@ public final class ClipEditor {
     public var windowOperations: (done: Double, all: Double)
     /// Share of this window's work that is done, 0...1.
     public var windowShare: Double {
-      windowOperations.all > 0 ? min(windowOperations.done / windowOperations.all, 1) : 0
+      let (done, all) = windowOperations
+      // The last of many sums is all but for rounding.
+      return all > 0 ? (done > all * (1 - 1e-9) ? 1 : done / all) : 0
     }
   }
 
