@@ -6,6 +6,7 @@ set -euo pipefail
 
 work=$(realpath -m "${1:?usage: train.sh WORK [OUT]}")
 out=${2:+$(realpath -m "$2")}
+initial=${INITIAL:+$(realpath "$INITIAL")}
 cd "$(dirname "$0")"
 mkdir -p "$work"
 python=$(../Scripts/python-environment.sh "$work/venv" requirements.txt)
@@ -18,12 +19,11 @@ run() {
   nice -n 19 "$python" -m "$@"
 }
 
-grown=(${INITIAL:+"$(realpath "$INITIAL")"})
 run toyworld.dataset "$work" --shards "${SHARDS:-24}"
 run toyworld.autoencoder "$work" --steps "${AUTOENCODER_STEPS:-2500}" --batch "${AUTOENCODER_BATCH:-16}" \
-  --threads "$OMP_NUM_THREADS" ${grown:+--initial "$grown/vae"}
+  --threads "$OMP_NUM_THREADS" ${initial:+--initial "$initial/vae"}
 run toyworld.diffusion "$work" --minutes "${MINUTES:-300}" --cooldown "${COOLDOWN:-20}" --batch "${BATCH:-16}" \
-  --threads "$OMP_NUM_THREADS" ${grown:+--initial "$grown"}
+  --threads "$OMP_NUM_THREADS" ${initial:+--initial "$initial"}
 run toyworld.classifier "$work" --minutes "${CLASSIFIER_MINUTES:-20}" --threads "$OMP_NUM_THREADS"
 if [[ -n "$out" ]]; then
   run toyworld.assemble "$work/model" "$out"

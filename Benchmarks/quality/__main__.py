@@ -14,7 +14,9 @@ from diffusers import StableDiffusionPipeline
 
 from toyworld import clips
 from toyworld.autoencoder import to_frames, to_tensor
-from toyworld.world import Scene, SIDE
+from toyworld.native import to_native, to_world
+from toyworld.shapes import SIDE
+from toyworld.world import Scene
 
 from . import methods, metrics, report, sdedit
 
@@ -65,12 +67,13 @@ def measured(judge, clip, description, edited, kind):
 def ceilings(pipeline, tool, model, clip, out, description, steps):
     """PSNR of the source after inversion and generation with its own prompt and guidance 1, and after the VAE alone."""
     source = stacked(clip, "frame-*.png")
-    factor_free = pipeline.vae.decode(pipeline.vae.encode(to_tensor(source)).latent_dist.mode()).sample
+    pictures = to_native(pipeline, to_tensor(source))
+    reconstructed = to_world(pipeline.vae.decode(pipeline.vae.encode(pictures).latent_dist.mode()).sample)
     itself = json.loads(json.dumps(description))
     itself["edits"] = {"source": {"caption": description["caption"], "changes": {}}}
     plain = methods.METHODS["plain"]
     methods.run(tool, model, clip, out, plain, steps, ("--guidance-scale", "1"), ("source",), itself)
-    return metrics.psnr(stacked(out / "source", "*.png"), source), metrics.psnr(to_frames(factor_free), source)
+    return metrics.psnr(stacked(out / "source", "*.png"), source), metrics.psnr(to_frames(reconstructed), source)
 
 
 def main():

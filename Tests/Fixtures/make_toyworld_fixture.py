@@ -36,7 +36,7 @@ def main():
     tensors = {
         "text.tokens": tokens.to(torch.int32), "text.last_hidden_state": states, "unet.sample": sample.half(),
         "vae.image": image.half(), "vae.mean": mean,
-        # A quarter, to keep the file small.
+        # A corner, to keep the file small.
         "vae.decoded": pipeline.vae.decode(mean[..., :side // 2, :side // 2]).sample,
     }
     for time in (1, 500, 981):
