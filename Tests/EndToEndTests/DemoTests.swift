@@ -74,7 +74,8 @@ extension EndToEndTests {
           } / Double(part.background.count)
         let found = share(part.cat, mask) { $0.red > 127 }
         let spilt = share(part.background, mask) { $0.red > 127 }
-        print("frame \(frame): orange \(orange[frame]), dark \(dark[frame]), background \(error), mask \(found), \(spilt)")
+        print(
+          "frame \(frame): orange \(orange[frame]), dark \(dark[frame]), background \(error), mask \(found), \(spilt)")
         #expect(orange[frame] > 0.25)
         #expect(error < 8)
         #expect(found > 0.7)
