@@ -135,6 +135,8 @@ final class Editor {
 final class PixelBuffer {
   let width: Int, height: Int
   var frame: fatezero_frame
+  /// Never freed: `frame` holds a bare pointer into it, and a buffer may be let go of before the call that is handed its
+  /// frame.
   private let memory: UnsafeMutableRawBufferPointer
 
   /// - Parameters:
@@ -157,8 +159,6 @@ final class PixelBuffer {
     frame.data = bottomUp ? first.map { $0 + (height - 1) * stride } : first
     frame.pts = .min  // FATEZERO_NO_PTS
   }
-
-  deinit { memory.deallocate() }
 
   static func bytes(_ format: fatezero_pixel_format) -> Int {
     format == FATEZERO_RGB24 || format == FATEZERO_BGR24 ? 3 : 4
