@@ -135,7 +135,7 @@ extension GStreamerTests {
     @Test func interruptedEdit() throws {
       let job = try launch.start(
         """
-        exec gst-launch-1.0 videotestsrc ! $CAPS ! $ELEMENT steps=1000 "$EDIT" ! fakesink
+        exec gst-launch-1.0 videotestsrc ! $CAPS ! $ELEMENT steps=900 "$EDIT" ! fakesink
         """)
       var waited = 0
       while !job.outputSoFar.contains("invert 2/"), waited < 1200, !job.hasEnded {
