@@ -51,12 +51,15 @@ extension GStreamerTests {
       #expect(after.audio != nil)
     }
 
-    /// No videoconvert: 8 and 10 bits, 4:2:0, 4:2:2, 4:4:4, grey.
-    @Test(arguments: ["I420", "NV12", "Y42B", "Y444", "I420_10LE", "I422_10LE", "Y444_10LE", "GRAY8"])
-    func intoAnEncoder(format: String) throws {
+    /// No videoconvert: 8 and 10 bits, 4:2:0, 4:2:2, 4:4:4; grey and RGB, which x264enc does not take.
+    @Test(arguments: [
+      ("I420", "x264enc"), ("NV12", "x264enc"), ("Y42B", "x264enc"), ("Y444", "x264enc"), ("I420_10LE", "x264enc"),
+      ("I422_10LE", "x264enc"), ("Y444_10LE", "x264enc"), ("GRAY8", "avenc_ffv1"), ("BGRx", "avenc_ffv1"),
+    ])
+    func intoAnEncoder(format: String, encoder: String) throws {
       try launch.succeed(
         """
-        gst -q videotestsrc num-buffers=5 ! $CAPS,format=\(format) ! $ELEMENT "$EDIT" ! x264enc ! \
+        gst -q videotestsrc num-buffers=5 ! $CAPS,format=\(format) ! $ELEMENT "$EDIT" ! \(encoder) ! \
           matroskamux ! filesink location=out.mkv
         """)
       #expect(try bench.probe("out.mkv").videoFrames == 5)
