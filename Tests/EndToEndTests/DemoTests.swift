@@ -47,15 +47,14 @@ extension EndToEndTests {
       let clip = "\(Workbench.root)/Examples/cat.mp4"
       try bench.succeed(
         """
-        "$FATEZERO" edit "\(clip)" out.nut --mask-output mask.nut --steps 20 --edit "a [cat -> tiger] on the grass"
+        "$FATEZERO" edit "\(clip)" out.nut --frames 8 --steps 20 --edit "a [cat -> tiger] on the grass"
         """)
-      let source = [UInt8](try bench.pixels(clip))
       let edited = [UInt8](try bench.pixels("out.nut"))
-      let mask = [UInt8](try bench.pixels("mask.nut"))
-      try #require(source.count == edited.count && mask.count == source.count)
+      let source = [UInt8](try bench.pixels(clip)).prefix(edited.count)
+      try #require(edited.count == 8 * Self.area * 3)
 
       var orange: [Double] = []
-      for (frame, part) in parts(source).enumerated() {
+      for (frame, part) in parts(Array(source)).enumerated() {
         let start = frame * Self.area
         func share(_ positions: [Int], _ pixels: [UInt8], _ property: (Pixel) -> Bool) -> Double {
           Double(positions.count { property(Pixel(pixels, start + $0)) }) / Double(positions.count)
@@ -71,14 +70,10 @@ extension EndToEndTests {
                 return $0 + abs(Double(edited[index]) - Double(source[index])) / 3
               }
           } / Double(part.background.count)
-        let found = share(part.cat, mask) { $0.red > 127 }
-        let spilt = share(part.background, mask) { $0.red > 127 }
-        print("frame \(frame): orange \(orange[frame]), dark \(dark), background \(error), mask \(found), \(spilt)")
+        print("frame \(frame): orange \(orange[frame]), dark \(dark), background \(error)")
         #expect(orange[frame] > 0.3)
         #expect(dark > 0.05)
         #expect(error < 8)
-        #expect(found > 0.7)
-        #expect(spilt < 0.1)
       }
       // The frames agree.
       #expect((orange.max() ?? 1) - (orange.min() ?? 0) < 0.2)
