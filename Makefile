@@ -6,6 +6,7 @@ SWIFT ?= swift
 BUILT := .build/release
 FATEZERO := $(BUILT)/fatezero
 DEMO := demo-output
+TRAINING ?= .training
 
 # Where `make install` puts what. DESTDIR goes before all of it, for packagers.
 PREFIX ?= /usr/local
@@ -25,7 +26,7 @@ VERSION := $(shell awk '/define FATEZERO_VERSION_/ { version = version dot $$3; 
   CShims/CFateZero/include/fatezero.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo install uninstall deb test-deb version manual format lint clean
+.PHONY: help setup build test demo train quality install uninstall deb test-deb version manual format lint clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,13 +56,14 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 test: setup build ## Build, then run all tests.
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-tests
 
-demo: setup build ## Edit Examples/cat.mp4 with the model that is shipped.
-	mkdir -p $(DEMO)
-	$(FATEZERO) edit -y Examples/cat.mp4 $(DEMO)/tiger.mp4 --edit "a [cat -> tiger] on the grass"
-	Scripts/contact-sheet.sh Examples/cat.mp4 $(DEMO)/tiger.mp4 $(DEMO)/before-after.png
-	@echo
-	@echo "The edited clip: $(CURDIR)/$(DEMO)/tiger.mp4"
-	@echo "Before (above) and after (below): $(CURDIR)/$(DEMO)/before-after.png"
+demo: setup build ## Edit Examples/cat.mp4 in three ways with the model that is shipped.
+	Scripts/demo.sh $(FATEZERO) $(DEMO)
+
+train: ## Train Toy World from nothing into .training/toyworld: hours, or minutes on a GPU (Training/README.md).
+	Training/train.sh $(TRAINING) $(TRAINING)/toyworld
+
+quality: setup build ## Measure the quality of edits and remake the table of docs/QUALITY.md.
+	Benchmarks/quality/run.sh $(TRAINING)
 
 # What is installed beside the model, for `make uninstall`.
 LIBRARIES := libfatezero.so $(SONAME) libfatezero.so.$(VERSION)

@@ -67,7 +67,11 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport", "YAML"]),
-    .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
+    .testTarget(
+      name: "FateZeroCTests",
+      dependencies: ["CFateZero", "FateZero", "FateZeroC", "StableDiffusion", "Tensors", "TestSupport"]
+    ),
+    .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"], exclude: ["Programs"]),
     .testTarget(name: "Frei0rTests", dependencies: ["CFrei0rFateZero", "FateZeroC", "TestSupport"]),
     .testTarget(name: "GStreamerTests", dependencies: ["CGstCheck", "CGstFateZero", "FateZeroC", "TestSupport"]),
   ],

@@ -294,5 +294,7 @@ gboolean gst_fatezero_clip_take_event(GstFateZeroClip *clip, GstEvent *event) {
 }
 
 GstFlowReturn gst_fatezero_clip_drain(GstFateZeroClip *clip) {
-  return clip->frames == 0 ? GST_FLOW_OK : finish(clip, fatezero_drain(clip->context));
+  if (clip->flow != GST_FLOW_OK) return clip->flow;
+  // Also without frames: what follows a boundary is another clip.
+  return finish(clip, fatezero_drain(clip->context));
 }

@@ -50,7 +50,7 @@ GstFlowReturn gst_fatezero_clip_take(GstFateZeroClip *clip, GstBuffer *buffer);
 // Takes an event that must keep its place among the frames.
 gboolean gst_fatezero_clip_take_event(GstFateZeroClip *clip, GstEvent *event);
 
-// Edits and pushes what is held.
+// Ends the clip: edits and pushes what is held.
 GstFlowReturn gst_fatezero_clip_drain(GstFateZeroClip *clip);
 
 // Drops what is held, and lifts a cancellation.

@@ -31,7 +31,9 @@ public final class ClipEditor {
     public var windowOperations: (done: Double, all: Double)
     /// Share of this window's work that is done, 0...1.
     public var windowShare: Double {
-      windowOperations.all > 0 ? min(windowOperations.done / windowOperations.all, 1) : 0
+      let (done, all) = windowOperations
+      // The last of many sums is all but for rounding.
+      return all > 0 ? (done > all * (1 - 1e-9) ? 1 : done / all) : 0
     }
   }
 
@@ -39,8 +41,22 @@ public final class ClipEditor {
   public struct Window: Sendable {
     /// For each edit of the plan its frames.
     public let edits: [[EditedFrame]]
-    /// For each edit the mean share of the frames under the blending mask; nil where nothing is blended.
-    public let maskShares: [Float?]
+    /// For each edit its blending mask; nil where nothing is blended.
+    public let masks: [Mask?]
+  }
+
+  /// The blending mask of a window's edit, its mean over the steps that it was used at.
+  public struct Mask: Sendable {
+    let mean: MeanMask
+    let transform: FrameTransform
+
+    /// Mean share of the frames that is edited.
+    public var share: Float { mean.share }
+
+    /// The mask as frames of the result's size: white is edited at all steps, black at none.
+    public func frames() throws -> [EditedFrame] {
+      try mean.pictures(transform.workingSize).map { EditedFrame($0, transform) }
+    }
   }
 
   /// What computes: a model on the device that it was loaded on.
@@ -139,7 +155,7 @@ public final class ClipEditor {
     let editor = try windowEditor()
     follow(inversion.window, of: editor, stages: [.edit])
     let results = try plan.edits.indices.map { try edit($0, of: inversion, by: editor) }
-    return Window(edits: results.map(\.frames), maskShares: results.map(\.maskShare))
+    return Window(edits: results.map(\.frames), masks: results.map(\.mask))
   }
 
   private func check(_ size: FrameSize) throws {
@@ -177,18 +193,18 @@ public final class ClipEditor {
     if keepsAnchor { anchor = kept.first }
     if next.carriesPrevious { previous = kept.last }
     windowIndex += 1
-    return Window(edits: results.map(\.frames), maskShares: results.map(\.maskShare))
+    return Window(edits: results.map(\.frames), masks: results.map(\.mask))
   }
 
   /// - Returns: The edit's frames, and for each kept frame its trajectory.
   private func edit(
     _ index: Int, of inversion: Inversion, by editor: WindowEditor, carried: [CarriedFrame] = [], keeping: [Int] = []
-  ) throws -> (frames: [EditedFrame], kept: [[Tensor]], maskShare: Float?) {
+  ) throws -> (frames: [EditedFrame], kept: [[Tensor]], mask: Mask?) {
     let window = inversion.window
     let result = try editor.edit(index, of: inversion, carried: carried, keeping: keeping)
     let pictures = try editor.decode(result.latents.rows(window.carried..<window.total), edit: index)
     if let trace = editor.trace { pictures.forEach { trace.addImage($0, of: window.count) } }
-    return (pictures.map { EditedFrame($0, plan.transform) }, result.kept, result.maskShare)
+    return (pictures.map { EditedFrame($0, plan.transform) }, result.kept, result.mask.map { Mask(mean: $0, transform: plan.transform) })
   }
 
   private enum Stage { case inversion, edit }

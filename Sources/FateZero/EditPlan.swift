@@ -110,10 +110,11 @@ public struct EditPlan: Sendable {
     coupling =
       shared.frameCoupling
       ?? (model.unet.hasTemporalAttention ? [.relative(-1), .first] : [.relative(0), .middle])
-    let widths = model.unet.configuration.blockOutChannels
+    let configuration = model.unet.configuration
+    let widths = zip(configuration.blockOutChannels, configuration.downBlockHasAttention).filter(\.1).map(\.0)
     switch shared.couplingMinWidth {
     case .channels(let width): couplingMinWidth = width
-    case .secondLevel: couplingMinWidth = widths.count > 1 ? widths[1] : widths[0]
+    case .secondLevel: couplingMinWidth = widths.dropFirst().first ?? widths.first ?? 0
     }
     clipLength = shared.clipLength > 0 ? shared.clipLength : nil
     record = shared.record

@@ -133,8 +133,8 @@ public enum Knobs {
       write: { $0.frameCoupling = $1 == "auto" ? nil : try FrameReference.parse($1) }),
     Knob(
       name: "coupling-min-width",
-      blurb: "Channels from which on layers are coupled over frames; second is the width of the "
-        + "model's second level (640 in Stable Diffusion 1); default 0, every layer.",
+      blurb: "Channels from which on layers are coupled over frames; second is the width of the model's "
+        + "second level with attention (640 in Stable Diffusion 1); default 0, every layer.",
       kind: .list, range: "0 to 65536, or second", defaultText: "0", read: { text(of: $0.couplingMinWidth) },
       write: {
         $0.couplingMinWidth =

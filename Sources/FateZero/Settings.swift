@@ -69,7 +69,7 @@ public struct Settings: Sendable, Equatable {
   /// Channels from which on self-attention layers are coupled over frames.
   public enum CouplingMinWidth: Sendable, Equatable {
     case channels(Int)
-    /// The second level's width of the UNet (640 in Stable Diffusion 1).
+    /// The width of the UNet's second level with attention (640 in Stable Diffusion 1), or of its only one.
     case secondLevel
   }
 

@@ -160,11 +160,11 @@ final class WindowEditor {
   /// DDIM downwards from z_N with the target prompt, its attention fused with the source's.
   ///
   /// - Parameter keeping: Frames of the run whose whole trajectory later windows will read.
-  /// - Returns: The edited latents, the carried frames first, for each kept frame x_0 ... x_N, and the mean share of the
-  ///   window's frames under the blending mask where there is one.
+  /// - Returns: The edited latents, the carried frames first, for each kept frame x_0 ... x_N, and the mean over the steps
+  ///   of the blending mask where there is one.
   func edit(
     _ index: Int, of inversion: Inversion, carried: [CarriedFrame], keeping: [Int] = []
-  ) throws -> (latents: Tensor, kept: [[Tensor]], maskShare: Float?) {
+  ) throws -> (latents: Tensor, kept: [[Tensor]], mask: MeanMask?) {
     // The inversion's pass took one run of the clip, this one takes two: its blocks fit nothing any more.
     device.trimMemory()
     trace?.beginEdit(steps: plan.scheduler.steps)
@@ -176,7 +176,11 @@ final class WindowEditor {
     var targetAttention = emptyMaskAttention(window)
     var state = inversion.latents[scheduler.steps]
     var kept = try keeping.map { [try WindowEditor.copy(of: $0, in: state)] }
-    var maskShares: [Float] = []
+    var meanMask: MeanMask?
+    func show(_ mask: [Float], rows: Int, columns: Int) {
+      let own = Array(mask.dropFirst(rows * columns * window.carried))
+      meanMask = meanMask?.adding(own) ?? MeanMask(own, rows: rows, columns: columns)
+    }
     for step in 0..<scheduler.steps {
       let sourceStep = scheduler.steps - 1 - step
       let source = try sourceAttention(inversion, step: sourceStep, needs: edit.needs)
@@ -198,7 +202,7 @@ final class WindowEditor {
           let sides = [site.rows, site.columns]
           guard masks[sides] == nil else { continue }
           let values = mask.mask(attention, rows: site.rows, columns: site.columns)
-          if masks.isEmpty { maskShares.append(share(of: values, window)) }
+          if masks.isEmpty { show(values, rows: site.rows, columns: site.columns) }
           masks[sides] = values
           trace?.setSelfMask(values, step: step, rows: site.rows, columns: site.columns, window: window)
         }
@@ -224,7 +228,7 @@ final class WindowEditor {
           next, with: inversion.latents[scheduler.steps - step], mask, source: sourceAttention,
           target: targetAttention, step: step, window: window)
         next = blended.latents
-        if !edit.blendsAttention { maskShares.append(share(of: blended.mask, window)) }
+        if !edit.blendsAttention { show(blended.mask, rows: plan.latentRows, columns: plan.latentColumns) }
       }
       state = try joined(carried.map { $0.edits[index][step + 1] }, next.rows(window.carried..<window.total))
       for (position, frame) in keeping.enumerated() {
@@ -233,14 +237,7 @@ final class WindowEditor {
       trace?.addEditStep(state, window: window)
       report(.edit(index), step + 1)
     }
-    let count = Float(maskShares.count)
-    return (state, kept, maskShares.isEmpty ? nil : maskShares.reduce(0) { $0 + $1 / count })
-  }
-
-  /// The mean of a mask (frames, rows, columns) over the window's own frames.
-  private func share(of mask: [Float], _ window: ClipWindow) -> Float {
-    let own = mask.dropFirst(mask.count / window.total * window.carried)
-    return own.reduce(0, +) / Float(max(own.count, 1))
+    return (state, kept, meanMask)
   }
 
   /// One frame's latents by themselves: a view would keep the whole window.

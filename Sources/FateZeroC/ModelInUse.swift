@@ -29,9 +29,11 @@ final class ModelInUse {
   /// What the machine does of an edit's operations in a second, as far as is known.
   private(set) var operationsPerSecond: Double?
 
+  func isOpen(path: String) -> Bool { opened?.directory.path == path }
+
   /// Opens the model at `path` unless it is that one already.
   func open(path: String) throws -> Opened {
-    if let opened, opened.directory.path == path { return opened }
+    if let opened, isOpen(path: path) { return opened }
     // First gone, then made: there may be no room for both.
     (opened, loaded) = (nil, nil)
     let opened = try Opened(path: path)

@@ -51,7 +51,12 @@ final class Session {
   /// The opened model and the settings in effect.
   private func settle() throws -> (model: StableDiffusionModel, settings: Settings) {
     settledRevision = nil
-    let opened = try model.open(path: try ModelLocation.find(given.text(of: "model")))
+    let name = given.text(of: "model")
+    let path = try ModelLocation.find(name)
+    if !model.isOpen(path: path), let note = ModelLocation.note(name) {
+      callbacks.log(FATEZERO_LOG_INFORMATION, note)
+    }
+    let opened = try model.open(path: path)
     let settings = try Settings(layers: [opened.recommended, given.layer])
     settledRevision = given.revision
     return (opened.model, settings)
@@ -250,7 +255,7 @@ final class Session {
   private func tell(_ window: ClipEditor.Window, _ plan: EditPlan, waiting: [Waiting], index: Int) {
     callbacks.window(
       index: index, waiting: waiting, seconds: time.elapsed,
-      words: plan.edits[0].fate(source: plan.source)?.exchanged ?? "", maskShare: window.maskShares[0])
+      words: plan.edits[0].fate(source: plan.source)?.exchanged ?? "", maskShare: window.masks[0]?.share)
   }
 }
 

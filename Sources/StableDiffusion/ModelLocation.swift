@@ -14,6 +14,17 @@ public enum ModelLocation {
     return try find(path, variable: variable, imageFolder: imageFolder())
   }
 
+  /// What a front end says when it uses the default model; nil where one was named.
+  /// - Parameter path: what the user asked for.
+  public static func note(_ path: String?) -> String? {
+    note(path, variable: getenv(variable).map { String(cString: $0) })
+  }
+
+  static func note(_ path: String?, variable: String?) -> String? {
+    (path ?? "").isEmpty && (variable ?? "").isEmpty
+      ? "no model was named: using Toy World, which knows little animals and things and no real footage" : nil
+  }
+
   /// - Parameters:
   ///   - variable: the value of `$FATEZERO_MODEL`.
   ///   - imageFolder: the real folder of the program or library that holds this code.

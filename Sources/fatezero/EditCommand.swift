@@ -42,6 +42,7 @@ struct EditCommand: ParsableCommand {
     let warn = { (text: String) in tell("warning: \(text)") }
     defer { progress.clearLine() }
 
+    if let note = job.modelNote { tell(note) }
     let opened = try StableDiffusionModel(job.directory, device: nil)
     let reader = try MediaReader(
       path: input, options: job.inputOptions, warn: warn, isCancelled: { Interruption.isRequested })
@@ -60,6 +61,12 @@ struct EditCommand: ParsableCommand {
         path: path, options: options.writing.options(metadata: job.metadata(edit: index)), source: reader,
         width: plan.outputSize.width, height: plan.outputSize.height, warn: warn,
         isCancelled: { Interruption.isRequested })
+    }
+
+    let masks = try options.maskOutput.map { path in
+      try MaskOutput(
+        try Self.maskPaths(path, beside: [input] + outputs, edits: job.edits), plan: plan,
+        overwrite: options.writing.overwrite ? .replace : .refuse, source: reader, warn: warn)
     }
 
     let device = try Device(
@@ -98,6 +105,7 @@ struct EditCommand: ParsableCommand {
               duration: original.duration))
         }
       }
+      try masks?.write(window, at: waiting)
       if let last = waiting.last {
         progress.written(
           frames: waiting.count,
@@ -121,12 +129,21 @@ struct EditCommand: ParsableCommand {
     }
     if let window = try editor.finish() { try write(window) }
     for writer in writers { try writer.finish() }
+    try masks?.finish()
     if let trace, let path = options.trace {
       do { try trace.write(to: path) } catch let error as ModelError {
         throw CommandFailure(.inputOutput, error.description)
       }
     }
     progress.finish()
+  }
+
+  private static func maskPaths(_ pattern: String, beside clips: [String], edits: [Settings]) throws -> [String] {
+    let paths = try OutputName.names(pattern, edits: edits.map(\.edit))
+    if let path = paths.first(where: { clips.contains($0) || $0 == "-" }) {
+      throw CommandFailure(.usage, "--mask-output \(path): that is the clip; name another file")
+    }
+    return paths
   }
 
   /// Finds out before the work what would spoil it at its end.

@@ -7,6 +7,8 @@ import StableDiffusion
 /// What a command line asks for, with its configuration and its model's defaults folded in.
 struct EditJob {
   let directory: ModelDirectory
+  /// What to say of the model; nil where it was named.
+  let modelNote: String?
   /// One for each output.
   let edits: [Settings]
   /// nil where neither the command line nor a configuration names one.
@@ -35,6 +37,7 @@ struct EditJob {
     }
     let directory = try ModelDirectory(path: try ModelLocation.find(model), variant: options.variant)
     self.directory = directory
+    modelNote = ModelLocation.note(model)
 
     // Defaults, the model's recommendation, preset, the configuration, the options: later ones win.
     var base = Settings()

@@ -46,6 +46,12 @@ struct EditOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "Write the blending mask as a clip: white is edited at all steps, black at none. With several edits as OUTPUT.",
+      valueName: "file"), completion: .file())
+  var maskOutput: String?
+
+  @Option(
+    help: ArgumentHelp(
       "Write progress for programs, as ffmpeg does: lines of key=value, each block ended by progress=continue or "
         + "progress=end.", valueName: "file|pipe:n"), completion: .file())
   var progress: String?

@@ -91,9 +91,9 @@ extension EndToEndTests {
       #expect(try bench.contents("filter.md5") == bench.contents("command.md5"))
       let (before, after) = (try ticks("in.times"), try ticks("filter.times"))
       print("timestamps: \(before) before, \(after) after")
-      // Matroska counts in milliseconds, to which both times are rounded.
+      // Matroska counts in milliseconds, and ffmpeg guesses the rate from times that are rounded to them.
       #expect(before.count == 6 && after.count == 6)
-      #expect(zip(before, after).allSatisfy { abs($0 - $1) <= 1 })
+      #expect(zip(before, after).allSatisfy { abs($0 - $1) <= 2 })
     }
 
     @Test func framesAtVaryingIntervalsAreBroughtToOneRate() throws {

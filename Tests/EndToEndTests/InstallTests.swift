@@ -37,7 +37,7 @@ extension EndToEndTests {
 
     private static let models: [String] = {
       let names = (try? FileManager.default.subpathsOfDirectory(atPath: "\(Workbench.root)/Models/toyworld")) ?? []
-      return names.filter { $0.hasSuffix(".json") || $0.hasSuffix(".txt") || $0.hasSuffix(".safetensors") }
+      return names.filter { [".json", ".txt", ".safetensors", ".md"].contains(where: $0.hasSuffix) }
         .map { "share/fatezero/models/toyworld/\($0)" }
     }()
 
@@ -68,8 +68,9 @@ extension EndToEndTests {
         make -s -C "$ROOT" install DESTDIR="$PWD/stage" PREFIX=/usr LIBDIR=/usr/lib/$(gcc -print-multiarch)
         test -f "stage$(pkg-config --variable=pluginsdir gstreamer-1.0)/libgstfatezero.so"
         test -f stage/usr/lib/frei0r-1/fatezero.so
-        env -i "PKG_CONFIG_PATH=$PWD/stage/usr/lib/$(gcc -print-multiarch)/pkgconfig" PATH=/usr/bin:/bin \
-          pkg-config --modversion --libs fatezero
+        export "PKG_CONFIG_PATH=$PWD/stage/usr/lib/$(gcc -print-multiarch)/pkgconfig"
+        pkg-config --modversion fatezero
+        pkg-config --libs fatezero
         """)
       #expect(!told.contains { $0.contains("export") }, "\(told)")
       #expect(told.suffix(2).first == version)

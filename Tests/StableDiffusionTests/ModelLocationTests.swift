@@ -45,4 +45,11 @@ struct ModelLocationTests {
     let path = try ModelLocation.find()
     #expect(path.hasSuffix("/Models/toyworld"))
   }
+
+  @Test func theDefaultModelIsAnnounced() {
+    #expect(ModelLocation.note(nil, variable: nil)?.contains("Toy World") == true)
+    #expect(ModelLocation.note("", variable: "") != nil)
+    #expect(ModelLocation.note("sd15", variable: nil) == nil)
+    #expect(ModelLocation.note(nil, variable: "sd15") == nil)
+  }
 }

@@ -52,6 +52,9 @@ public final class Job {
   /// What it has written to standard error so far.
   public var errorsSoFar: String { Self.text(errorsPath) }
 
+  /// What it has written to standard output so far.
+  public var outputSoFar: String { Self.text(outputPath) }
+
   /// Whether it has ended; `wait` still tells how.
   public var hasEnded: Bool {
     var information = siginfo_t()

@@ -32,10 +32,13 @@ class RecordingCrossAttention:
 
 
 def record(unet):
-    """Make the cross-attention layers of a UNet append their maps (batch, cells, tokens), head means, to a list."""
+    """Make the cross-attention layers of a UNet append their maps (batch, cells, tokens), head means, to a list.
+
+    Not those of the middle block: its cells are too coarse for masks.
+    """
     maps = []
-    processors = {name: RecordingCrossAttention(maps) if "attn2" in name else processor
-                  for name, processor in unet.attn_processors.items()}
+    processors = {name: RecordingCrossAttention(maps) if "attn2" in name and not name.startswith("mid_block")
+                  else processor for name, processor in unet.attn_processors.items()}
     unet.set_attn_processor(processors)
     return maps
 

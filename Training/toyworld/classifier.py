@@ -4,6 +4,7 @@ A small residual network that tells kind, colour, ground and style of a frame. R
 """
 
 import argparse
+import math
 import pathlib
 import time
 
@@ -15,10 +16,13 @@ from torch.nn import functional
 from . import dataset
 from .autoencoder import to_tensor
 from .averages import save_atomically
-from .objects import COLOURS, KINDS
+from .objects import COLOURS, FUR, KINDS
 from .world import GROUNDS, STYLES
 
 LABELS = {"kind": KINDS, "colour": ("natural", *COLOURS), "ground": GROUNDS, "style": ("plain", *STYLES)}
+"""What the judge tells apart. A natural colour is only one that no colour's name fits, a lion's."""
+SAME_COLOUR = 0.2
+"""Distance in RGB up to which an animal's natural colour is called by a colour's name: a tiger is orange."""
 BATCH = 32
 
 
@@ -38,15 +42,16 @@ class Block(nn.Module):
 class Classifier(nn.Module):
     """Logits for each of `LABELS` from frames (n, 3, 128, 128) in -1...1."""
 
-    def __init__(self, widths=(32, 64, 96, 128, 160)):
+    def __init__(self, widths=(32, 64, 96, 128)):
         super().__init__()
         self.blocks = nn.Sequential(*[Block(a, b) for a, b in zip((3, *widths), widths)])
         # Objects are small: the largest response matters as much as the mean.
         self.heads = nn.ModuleDict({name: nn.Linear(2 * widths[-1], len(values)) for name, values in LABELS.items()})
 
     def features(self, frames):
-        # Trained on channels-last tensors this network ended in heap corruption (PyTorch 2.15, CPU).
-        x = self.blocks(frames.contiguous())
+        # At half the side everything can still be told. Trained on channels-last tensors a network like this ended in
+        # heap corruption (PyTorch 2.15, CPU).
+        x = self.blocks(functional.avg_pool2d(frames.contiguous(), 2))
         return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
 
     def forward(self, frames):
@@ -54,10 +59,18 @@ class Classifier(nn.Module):
         return {name: head(features) for name, head in self.heads.items()}
 
 
+def effective_colour(kind, colour):
+    """The name of the colour that is seen."""
+    if colour is not None:
+        return colour
+    nearest = min(COLOURS, key=lambda name: math.dist(COLOURS[name], FUR[kind]))
+    return nearest if math.dist(COLOURS[nearest], FUR[kind]) <= SAME_COLOUR else "natural"
+
+
 def labels(scene):
     """The index of each label of a scene."""
     return {"kind": KINDS.index(scene.kind), "ground": GROUNDS.index(scene.ground),
-            "colour": LABELS["colour"].index(scene.colour or "natural"),
+            "colour": LABELS["colour"].index(effective_colour(scene.kind, scene.colour)),
             "style": LABELS["style"].index(scene.style or "plain")}
 
 

@@ -7,13 +7,14 @@ again under the target description, the edit that nothing could improve) and `cl
 import argparse
 import dataclasses
 import json
+import math
 import pathlib
 
 import numpy as np
 from PIL import Image
 
 from . import captions
-from .objects import ANIMALS, COLOURS, THINGS
+from .objects import ANIMALS, COLOURS, FUR, THINGS
 from .world import GROUNDS, STYLES, random_scene, render, to_bytes
 
 
@@ -45,15 +46,22 @@ def random_clip(rng, frames=8):
     return moving(scene, frames, step, follow=bool(rng.random() < 0.3))
 
 
+ANOTHER_COLOUR = 0.3
+"""Distance in RGB from which an edit of the colour can be seen."""
+
+
 def edits(scene, rng):
     """One edit of each kind for a plain scene: name to the changes that make its target."""
+    seen = FUR[scene.kind] if scene.colour is None else COLOURS[scene.colour]
+    colours = [name for name, value in COLOURS.items() if math.dist(value, seen) > ANOTHER_COLOUR]
+
     def other(choices, current):
         return str(rng.choice([choice for choice in choices if choice != current]))
 
     family = ANIMALS if scene.kind in ANIMALS else THINGS
     return {
         "style": {"style": str(rng.choice(STYLES))},
-        "attribute": {"colour": other(COLOURS, scene.colour)},
+        "attribute": {"colour": str(rng.choice(colours))},
         "shape": {"kind": other(family, scene.kind)},
         "background": {"ground": other(GROUNDS, scene.ground)},
     }

@@ -7,6 +7,7 @@ more can be added at any time. The last frames of shard 0 are held out.
 
 import argparse
 import json
+import multiprocessing
 import os
 import pathlib
 
@@ -46,16 +47,16 @@ def numbers(work, kind):
 
 def training_frames(work):
     """All frames to train on, as memory maps of (n, 128, 128, 3) uint8."""
-    return [_without_held_out(np.load(work / f"frames-{n:03}.npy", mmap_mode="r"), n) for n in numbers(work, "frames")]
+    return [without_held_out(np.load(work / f"frames-{n:03}.npy", mmap_mode="r"), n) for n in numbers(work, "frames")]
 
 
 def training_latents(work):
-    """Latents (n, 4, 32, 32), ground truth (n, 2, 16, 16) and scenes of all encoded training frames."""
+    """Latents (n, 16, 16, 16), ground truth (n, 2, 16, 16) and scenes of all encoded training frames."""
     latents, truth, scenes = [], [], []
     for n in numbers(work, "latents"):
-        latents.append(_without_held_out(np.load(work / f"latents-{n:03}.npy"), n))
-        truth.append(_without_held_out(np.load(work / f"truth-{n:03}.npy"), n))
-        scenes += _without_held_out(load_scenes(work, n), n)
+        latents.append(without_held_out(np.load(work / f"latents-{n:03}.npy"), n))
+        truth.append(without_held_out(np.load(work / f"truth-{n:03}.npy"), n))
+        scenes += without_held_out(load_scenes(work, n), n)
     return np.concatenate(latents), np.concatenate(truth), scenes
 
 
@@ -68,7 +69,7 @@ def load_scenes(work, number):
     return [Scene(**entry) for entry in json.loads((work / f"scenes-{number:03}.json").read_text())]
 
 
-def _without_held_out(items, number):
+def without_held_out(items, number):
     return items[:-HELD_OUT] if number == 0 else items
 
 
@@ -81,11 +82,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=pathlib.Path)
     parser.add_argument("--shards", type=int, default=16, help="shards of 1000 frames")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    for number in range(arguments.shards):
-        render_shard(arguments.work, number)
-        print("rendered shard", number, flush=True)
+    with multiprocessing.Pool(arguments.processes) as pool:
+        shards = [(arguments.work, number) for number in range(arguments.shards)]
+        pool.starmap(render_shard, shards, chunksize=1)
+    print(f"{arguments.shards} shards in {arguments.work}", flush=True)
 
 
 if __name__ == "__main__":

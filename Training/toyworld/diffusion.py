@@ -17,15 +17,18 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from . import captions, dataset, tokenizer
 from .attention_maps import intersection_over_union, localization_loss, record, word_maps
 from .averages import AveragedWeights, save_atomically, swapped
+from .device import autocast, best_device
+from .growth import grow_unet
 from .muon import Muon
 from .samples import save_sheet
 from .shapes import SIDE
 
-BATCH = 16
 EMPTY_CAPTIONS = 0.1
 """Share of empty captions, for guidance."""
 SNR_LIMIT = 5.0
 """Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy", 2023."""
+LAYOUT = 3.0
+"""How much more the noisiest steps count: kind and place are decided there, where the error is small."""
 WORD_LOSS = 0.1
 WARM_UP = 200
 REPORT_EVERY, CHECKPOINT_EVERY, SHEET_EVERY = 50, 200, 1000
@@ -39,10 +42,11 @@ def new_text_encoder(tokens):
 
 
 def new_unet():
-    """Two levels, 32x32 and 16x16. All cross-attention is at 16x16, where blending masks are cut."""
+    """Three levels, 16x16, 8x8 and 4x4. Attention is at 16x16, where blending masks are cut, and in the middle."""
     return UNet2DConditionModel(
-        sample_size=SIDE // 4, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(64, 160),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        sample_size=SIDE // 8, in_channels=16, out_channels=16, layers_per_block=1, block_out_channels=(64, 128, 192),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D", "CrossAttnUpBlock2D"),
         attention_head_dim=4, cross_attention_dim=128, norm_num_groups=16)
 
 
@@ -55,19 +59,25 @@ def new_scheduler():
 class Examples:
     """Draws batches of scaled latents with captions and the places of their words."""
 
-    def __init__(self, work, scale, words):
+    def __init__(self, work, scale, words, batch, device):
         latents, truth, self.scenes = dataset.training_latents(work)
-        self.latents = torch.from_numpy(latents.astype(np.float32) * scale)
-        self.truth = torch.from_numpy(truth.astype(np.float32))
-        self.words = words
+        self.latents = torch.from_numpy(latents.astype(np.float32) * scale).to(device)
+        self.truth = torch.from_numpy(truth.astype(np.float32)).to(device)
+        self.words, self.size, self.device = words, batch, device
+        self.known = {}
         self.tokens = {word: words(word).input_ids[1] for word in captions.vocabulary()}
+
+    def _ids(self, text):
+        if text not in self.known:
+            self.known[text] = self.words(text, padding="max_length", max_length=77).input_ids
+        return self.known[text]
 
     def batch(self, rng):
         """Latents, token ids, and for each localised word its caption's row, its position and its true mask."""
-        chosen = rng.integers(0, len(self.scenes), BATCH)
+        chosen = rng.integers(0, len(self.scenes), self.size)
         scenes = [self.scenes[index] for index in chosen]
         texts = ["" if rng.random() < EMPTY_CAPTIONS else captions.random_caption(scene, rng) for scene in scenes]
-        ids = self.words(texts, padding="max_length", max_length=77, return_tensors="pt").input_ids
+        ids = torch.tensor([self._ids(text) for text in texts])
         rows, positions, masks = [], [], []
         for row, scene in enumerate(scenes):
             for word, mask in ((scene.kind, 0), (scene.colour, 0), (scene.ground, 1)):
@@ -76,27 +86,31 @@ class Examples:
                     rows.append(row)
                     positions.append(int(found[0]))
                     masks.append(self.truth[chosen[row], mask])
-        return self.latents[chosen], ids, torch.tensor(rows), torch.tensor(positions), torch.stack(masks)
+        return (self.latents[torch.from_numpy(chosen).to(self.device)], ids.to(self.device),
+                torch.tensor(rows, device=self.device), torch.tensor(positions, device=self.device), torch.stack(masks))
 
 
 class Trainer:
-    def __init__(self, work, rate, initial_text):
-        self.work, self.rate = work, rate
+    def __init__(self, work, rate, batch, initial):
+        self.work, self.rate, self.batch, self.device = work, rate, batch, best_device()
         tokens = tokenizer.write(work / "model" / "tokenizer")
         self.words = CLIPTokenizer.from_pretrained(work / "model" / "tokenizer")
         self.autoencoder = AutoencoderKL.from_pretrained(work / "model" / "vae").eval()
         self.scheduler = new_scheduler()
         torch.manual_seed(0)
-        text = CLIPTextModel.from_pretrained(initial_text).float() if initial_text else new_text_encoder(tokens)
-        self.modules = torch.nn.ModuleDict({"unet": new_unet().to(memory_format=torch.channels_last), "text": text})
+        unet, text = new_unet(), new_text_encoder(tokens)
+        if initial:
+            grow_unet(unet, UNet2DConditionModel.from_pretrained(initial / "unet").float())
+            text = CLIPTextModel.from_pretrained(initial / "text_encoder").float()
+        self.modules = torch.nn.ModuleDict({"unet": unet, "text": text}).to(self.device).train()
         self.maps = record(self.modules["unet"])
         self.optimizers = self._optimizers()
         self.averages, self.step = AveragedWeights(self.modules), 0
         if self.checkpoint.exists():
             self._load()
-        signal = self.scheduler.alphas_cumprod
+        self.signal = signal = self.scheduler.alphas_cumprod.to(self.device)
         ratio = signal / (1 - signal)
-        self.weights = ratio.clamp_max(SNR_LIMIT) / ratio
+        self.weights = ratio.clamp_max(SNR_LIMIT) / ratio * (1 + LAYOUT * (1 - signal))
 
     @property
     def checkpoint(self):
@@ -111,7 +125,7 @@ class Trainer:
         return [Muon(matrices, self.rate), torch.optim.AdamW(others, self.rate / 4, (0.9, 0.98), weight_decay=1e-3)]
 
     def _load(self):
-        state = torch.load(self.checkpoint)
+        state = torch.load(self.checkpoint, map_location=self.device)
         self.modules.load_state_dict(state["modules"])
         self.averages.values, self.step = state["averages"], state["step"]
         for optimizer, values in zip(self.optimizers, state["optimizers"]):
@@ -132,21 +146,22 @@ class Trainer:
         """The weighted noise error and the localization loss of a batch, and the mean IoU of the words' maps."""
         latents, ids, rows, positions, masks = examples.batch(rng)
         noise = torch.randn_like(latents)
-        times = torch.randint(0, len(self.weights), (BATCH,))
-        noisy = self.scheduler.add_noise(latents, noise, times).contiguous(memory_format=torch.channels_last)
+        times = torch.randint(0, len(self.weights), (len(latents),), device=self.device)
+        noisy = self.scheduler.add_noise(latents, noise, times)
         self.maps.clear()
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(self.device):
             embeddings = self.modules["text"](ids)[0]
             guess = self.modules["unet"](noisy, times, encoder_hidden_states=embeddings).sample
         error = (guess.float() - noise).square().mean((1, 2, 3))
         maps = word_maps(self.maps, rows, positions)
-        clearness = self.scheduler.alphas_cumprod[times[rows]].sqrt()
+        clearness = self.signal[times[rows]].sqrt()
         places = (localization_loss(maps, masks) * clearness).mean()
         overlap = intersection_over_union(maps.detach(), masks).mean()
         return (error * self.weights[times]).mean(), places, overlap
 
     def train(self, minutes, cooldown):
-        examples = Examples(self.work, self.autoencoder.config.scaling_factor, self.words)
+        examples = Examples(self.work, self.autoencoder.config.scaling_factor, self.words, self.batch,
+                            self.device)
         millions = sum(p.numel() for p in self.modules.parameters()) / 1e6
         print(f"{len(examples.scenes)} frames, {millions:.1f} M parameters, from step {self.step}", flush=True)
         rng = np.random.default_rng([2, self.step])
@@ -166,9 +181,9 @@ class Trainer:
                 optimizer.step()
             self.step += 1
             self.averages.update(self.modules, self.step)
-            recent.append((noise_error.item(), places.item(), overlap.item()))
+            recent.append(torch.stack([noise_error.detach(), places.detach(), overlap]))
             if self.step % REPORT_EVERY == 0:
-                values = np.mean(recent, 0)
+                values = torch.stack(recent).mean(0).tolist()
                 recent = []
                 print(f"{self.step} noise {values[0]:.4f} words {values[1]:.4f} IoU {values[2]:.2f} "
                       f"{(time.time() - start) / (self.step - first):.2f} s/step", flush=True)
@@ -193,11 +208,12 @@ def main():
     parser.add_argument("--minutes", type=float, default=240, help="wall time of this run")
     parser.add_argument("--cooldown", type=float, default=20, help="minutes at the end in which the rate falls")
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate of Muon; AdamW has a quarter")
-    parser.add_argument("--initial-text", type=pathlib.Path, help="folder of a text encoder to start from")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--initial", type=pathlib.Path, help="folder of a smaller model to grow from")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    Trainer(arguments.work, arguments.rate, arguments.initial_text).train(arguments.minutes, arguments.cooldown)
+    Trainer(arguments.work, arguments.rate, arguments.batch, arguments.initial).train(arguments.minutes, arguments.cooldown)
 
 
 if __name__ == "__main__":

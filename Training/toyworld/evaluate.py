@@ -15,17 +15,18 @@ from diffusers import DDIMInverseScheduler, StableDiffusionPipeline
 
 from . import captions, classifier, dataset
 from .attention_maps import intersection_over_union, record, word_maps
-from .autoencoder import to_tensor
+from .autoencoder import to_frames, to_tensor
 from .averages import peak_signal_to_noise
+from .native import to_native, to_world
 from .samples import sample
 from .world import random_scene
 
 
 def autoencoder_quality(pipeline, frames):
-    """Mean PSNR in dB."""
+    """Mean PSNR in dB, at the model's own size."""
     values = []
     for frame in frames:
-        original = to_tensor(frame[None])
+        original = to_native(pipeline, to_tensor(frame[None]))
         result = pipeline.vae.decode(pipeline.vae.encode(original).latent_dist.mode()).sample.clamp(-1, 1)
         values.append(peak_signal_to_noise(result, original))
     return np.mean(values)
@@ -40,7 +41,8 @@ def prompt_following(pipeline, judge, count, steps, guidance):
         prompts = [captions.canonical(scene) for scene in scenes[start:start + 12]]
         pictures.append(sample(prompts, pipeline.tokenizer, pipeline.text_encoder, pipeline.unet, pipeline.vae,
                                pipeline.scheduler, steps, guidance, seed=start))
-    return classifier.accuracy(judge, np.concatenate(pictures), scenes)
+    shown = to_frames(to_world(to_tensor(np.concatenate(pictures))))
+    return classifier.accuracy(judge, shown, scenes)
 
 
 def inversion(pipeline, frames, scenes, truth, steps):
@@ -60,7 +62,7 @@ def inversion(pipeline, frames, scenes, truth, steps):
         embeddings = pipeline.text_encoder(ids)[0]
         words = {"kind": (scene.kind, object_mask), "colour": (scene.colour, object_mask),
                  "ground": (scene.ground, ground_mask)}
-        original = to_tensor(frame[None])
+        original = to_native(pipeline, to_tensor(frame[None]))
         latents = pipeline.vae.encode(original).latent_dist.mode() * factor
         for index, time in enumerate(backward.timesteps):
             maps.clear()

@@ -11,14 +11,22 @@ import torch
 def orthogonalized(matrix, steps=5):
     """The nearest matrix with all singular values near 1, by a quintic Newton-Schulz iteration."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix.bfloat16()
+    x = matrix.float()
     tall = x.shape[0] > x.shape[1]
     if tall:
         x = x.T
     x = x / (x.norm() + 1e-7)
-    for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    # Every step multiplies by a polynomial of x x^T. Where x is long, the polynomials are multiplied first.
+    gram = x @ x.T
+    product = None
+    for step in range(steps):
+        square = gram @ gram
+        polynomial = b * gram + c * square
+        polynomial.diagonal().add_(a)
+        product = polynomial if product is None else polynomial @ product
+        if step + 1 < steps:
+            gram = polynomial @ gram @ polynomial
+    x = product @ x
     return (x.T if tall else x).to(matrix.dtype)
 
 

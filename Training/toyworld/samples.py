@@ -25,17 +25,17 @@ COLUMNS = 6
 def sample(prompts, words, text, unet, autoencoder, scheduler, steps, guidance, seed=3):
     """Pictures (n, 128, 128, 3) uint8 of some prompts, by DDIM with classifier-free guidance."""
     texts = [""] * len(prompts) + list(prompts)
+    device = next(unet.parameters()).device
     ids = words(texts, padding="max_length", max_length=77, return_tensors="pt").input_ids
-    embeddings = text(ids)[0]
-    side = unet.config.sample_size
-    latents = torch.randn(len(prompts), 4, side, side, generator=torch.Generator().manual_seed(seed))
+    embeddings = text(ids.to(device))[0]
+    side, channels = unet.config.sample_size, unet.config.in_channels
+    latents = torch.randn(len(prompts), channels, side, side, generator=torch.Generator().manual_seed(seed)).to(device)
     scheduler.set_timesteps(steps)
     for time in scheduler.timesteps:
-        both = torch.cat([latents, latents]).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            plain, told = unet(both, time, encoder_hidden_states=embeddings).sample.float().chunk(2)
+        both = torch.cat([latents, latents])
+        plain, told = unet(both, time, encoder_hidden_states=embeddings).sample.chunk(2)
         latents = scheduler.step(plain + guidance * (told - plain), time, latents).prev_sample
-    latents = latents / autoencoder.config.scaling_factor
+    latents = latents.cpu() / autoencoder.config.scaling_factor
     return np.concatenate([to_frames(autoencoder.decode(part).sample) for part in latents.split(6)])
 
 

@@ -42,15 +42,15 @@ class Scene:
 
 
 def random_scene(rng):
-    """Draw a scene; about half are plain, six in ten show an animal, most animals in their natural colour."""
-    animal = rng.random() < 0.6
+    """Draw a scene; two in three are plain, all kinds are equally common, half of the animals in their natural colour."""
+    animal = rng.random() < 0.5
     kind = str(rng.choice(ANIMALS if animal else THINGS))
-    coloured = not animal or rng.random() < 0.4
+    coloured = not animal or rng.random() < 0.5
     return Scene(
         kind=kind,
         ground=str(rng.choice(GROUNDS)),
         colour=str(rng.choice(list(COLOURS))) if coloured else None,
-        style=str(rng.choice(STYLES)) if rng.random() < 0.45 else None,
+        style=str(rng.choice(STYLES)) if rng.random() < 0.35 else None,
         x=float(rng.uniform(0.3, 0.7)),
         y=float(rng.uniform(0.52, 0.68)),
         size=float(rng.uniform(0.27, 0.43)),

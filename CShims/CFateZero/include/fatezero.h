@@ -182,8 +182,8 @@ typedef struct fatezero_options {
   /** Frames whose keys and values a frame's self-attention reads, joined by +; auto (the default) is
    *  self+middle, or previous+first for a model with temporal attention. */
   const char *frame_coupling;
-  /** Channels from which on layers are coupled over frames; second is the width of the model's second level
-   *  (640 in Stable Diffusion 1); default 0, every layer. */
+  /** Channels from which on layers are coupled over frames; second is the width of the model's second level with
+   *  attention (640 in Stable Diffusion 1); default 0, every layer. */
   const char *coupling_min_width;
   /** Largest number of query tokens (pixels of a layer) whose attention is kept and fused; default 1024, 32x32. */
   int64_t fusion_max_tokens;

@@ -1,0 +1,1 @@
+"""How well edits of Toy World clips turn out, method by method, measured against the ideal edit."""
