@@ -204,7 +204,10 @@ public final class ClipEditor {
     let result = try editor.edit(index, of: inversion, carried: carried, keeping: keeping)
     let pictures = try editor.decode(result.latents.rows(window.carried..<window.total), edit: index)
     if let trace = editor.trace { pictures.forEach { trace.addImage($0, of: window.count) } }
-    return (pictures.map { EditedFrame($0, plan.transform) }, result.kept, result.mask.map { Mask(mean: $0, transform: plan.transform) })
+    return (
+      pictures.map { EditedFrame($0, plan.transform) }, result.kept,
+      result.mask.map { Mask(mean: $0, transform: plan.transform) }
+    )
   }
 
   private enum Stage { case inversion, edit }

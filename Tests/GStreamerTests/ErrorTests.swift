@@ -36,7 +36,8 @@ extension GStreamerTests {
     @Test func damagedModel() throws {
       let bench = try Workbench()
       try bench.succeed(
-        #"cp -r "$MODEL" model; file=model/unet/diffusion_pytorch_model.safetensors; chmod u+w $file; truncate -s 1M $file"#)
+        #"cp -r "$MODEL" model; file=model/unet/diffusion_pytorch_model.safetensors; chmod u+w $file; truncate -s 1M $file"#
+      )
       try expectError(
         ["model": bench.path("model")], Self.resource, GST_RESOURCE_ERROR_READ.rawValue, saying: "safetensors")
     }

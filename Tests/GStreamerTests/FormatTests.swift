@@ -83,7 +83,8 @@ extension GStreamerTests {
     @Test func colorimetry() {
       let colorimetries = ["bt601", "bt709", "bt2020", "smpte240m", "1:4:0:0", "1:3:5:1"]
       compare(
-        colorimetries.flatMap { ["format=Y444,colorimetry=\($0)", "format=I420_10LE,colorimetry=\($0)"] }, size: (64, 48))
+        colorimetries.flatMap { ["format=Y444,colorimetry=\($0)", "format=I420_10LE,colorimetry=\($0)"] },
+        size: (64, 48))
       // They are not all the same.
       let chain = Chain(size: (64, 48), isWrapped: false)
       #expect(chain.edited(as: "format=Y444,colorimetry=bt601") != chain.edited(as: "format=Y444,colorimetry=1:4:0:0"))

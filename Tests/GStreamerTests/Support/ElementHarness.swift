@@ -105,7 +105,8 @@ final class ElementHarness {
       all.append(
         Frame(
           pixels: format.pixels(buffer), pts: buffer.pointee.pts, dts: buffer.pointee.dts,
-          duration: buffer.pointee.duration, offset: Int(buffer.pointee.offset), offsetEnd: Int(buffer.pointee.offset_end),
+          duration: buffer.pointee.duration, offset: Int(buffer.pointee.offset),
+          offsetEnd: Int(buffer.pointee.offset_end),
           flags: UInt32(gst_buffer_get_flags(buffer).rawValue), metas: metas))
     }
     return all
@@ -135,7 +136,8 @@ final class ElementHarness {
       let this = Unmanaged.passUnretained(self).toOpaque()
       gst_pad_add_probe(
         pad,
-        GstPadProbeType(GST_PAD_PROBE_TYPE_BUFFER.rawValue | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM.rawValue
+        GstPadProbeType(
+          GST_PAD_PROBE_TYPE_BUFFER.rawValue | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM.rawValue
             | GST_PAD_PROBE_TYPE_EVENT_FLUSH.rawValue),
         { _, info, data in
           guard let info, let item = info.pointee.data else { return GST_PAD_PROBE_OK }

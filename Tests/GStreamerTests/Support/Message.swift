@@ -44,7 +44,8 @@ final class Message {
       g_free(code)
       g_free(text)
     }
-    return Progress(type: type, code: code.map { String(cString: $0) } ?? "", text: text.map { String(cString: $0) } ?? "")
+    return Progress(
+      type: type, code: code.map { String(cString: $0) } ?? "", text: text.map { String(cString: $0) } ?? "")
   }
 
   /// Name of the structure.

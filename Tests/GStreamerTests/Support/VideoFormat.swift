@@ -22,13 +22,15 @@ struct VideoFormat {
 
   /// A picture that moves with `index`.
   func pattern(_ index: Int) -> Pixels {
-    Pixels(bytes: (0..<height).flatMap { y in
-      (0..<width).flatMap { x in
-        (0..<bytesPerPixel).map { channel in
-          channel == 3 ? UInt8(truncatingIfNeeded: 255 - x) : UInt8(truncatingIfNeeded: 3 * x + (5 + channel) * y + 11 * index)
+    Pixels(
+      bytes: (0..<height).flatMap { y in
+        (0..<width).flatMap { x in
+          (0..<bytesPerPixel).map { channel in
+            channel == 3
+              ? UInt8(truncatingIfNeeded: 255 - x) : UInt8(truncatingIfNeeded: 3 * x + (5 + channel) * y + 11 * index)
+          }
         }
-      }
-    })
+      })
   }
 
   /// A buffer with packed pixels.
@@ -58,7 +60,9 @@ struct VideoFormat {
 struct Pixels: Equatable, CustomStringConvertible, CustomDebugStringConvertible {
   let bytes: [UInt8]
 
-  var description: String { "\(bytes.count) bytes of mean \(Double(bytes.reduce(0) { $0 + Int($1) }) / Double(bytes.count))" }
+  var description: String {
+    "\(bytes.count) bytes of mean \(Double(bytes.reduce(0) { $0 + Int($1) }) / Double(bytes.count))"
+  }
   var debugDescription: String { description }
 
   func meanDifference(_ other: Pixels) -> Double {
