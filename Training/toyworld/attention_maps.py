@@ -43,19 +43,20 @@ def record(unet):
     return maps
 
 
-def word_maps(maps, rows, positions):
-    """The maps of some words, divided by their maximum: (layers, words, side, side).
+def word_maps(maps, positions):
+    """The maps of some words of each caption, divided by their maximum: (layers, batch, words, side, side).
 
-    `rows` and `positions` name each word's caption in the batch and its token. All layers have one resolution.
+    `positions` (batch, words) are the words' tokens. All layers have one resolution.
     """
-    chosen = torch.stack([layer[rows, :, positions] for layer in maps])
+    index = positions[:, None, :].expand(-1, maps[0].shape[1], -1)
+    chosen = torch.stack([layer.gather(2, index) for layer in maps]).mT
     chosen = chosen / chosen.amax(-1, keepdim=True).clamp_min(1e-6)
     side = math.isqrt(chosen.shape[-1])
     return chosen.unflatten(-1, (side, side))
 
 
 def localization_loss(maps, truth):
-    """How far maps (layers, words, side, side) are from the truth (words, side, side), for each word.
+    """How far maps (layers, batch, words, side, side) are from the truth (batch, words, side, side), for each word.
 
     The squared error, averaged inside and outside of the truth separately so that small objects count as much as
     wide grounds.

@@ -22,9 +22,8 @@ class AveragedWeights:
     def update(self, module, step):
         """Take in the weights after `step` (from 1) steps."""
         decay = (1 - 1 / step) ** (self.GAMMA + 1)
-        for name, value in module.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.values[name].lerp_(value, 1 - decay)
+        state = {name: value for name, value in module.state_dict().items() if value.dtype.is_floating_point}
+        torch._foreach_lerp_([self.values[name] for name in state], list(state.values()), 1 - decay)
 
 
 class swapped:

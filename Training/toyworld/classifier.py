@@ -1,30 +1,31 @@
 """Train the judge of pictures: `python -m toyworld.classifier WORK --minutes 30`.
 
-A small residual network that tells kind, colour, ground and style of a frame. Resumes from `WORK/classifier.pt`.
+A small residual network that tells kind, colour, ground and style of a frame. Resumes from `WORK/classifier.pt`; the
+result is `WORK/judge.safetensors`.
 """
 
 import argparse
 import math
 import pathlib
-import time
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
 from . import dataset
 from .autoencoder import to_tensor
 from .averages import save_atomically
+from .device import autocast, best_device
 from .objects import COLOURS, FUR, KINDS
+from .schedule import Schedule
 from .world import GROUNDS, STYLES
 
 LABELS = {"kind": KINDS, "colour": ("natural", *COLOURS), "ground": GROUNDS, "style": ("plain", *STYLES)}
 """What the judge tells apart. A natural colour is only one that no colour's name fits, a lion's."""
 SAME_COLOUR = 0.2
 """Distance in RGB up to which an animal's natural colour is called by a colour's name: a tiger is orange."""
-BATCH = 32
-
 
 class Block(nn.Module):
     def __init__(self, inputs, outputs):
@@ -42,16 +43,15 @@ class Block(nn.Module):
 class Classifier(nn.Module):
     """Logits for each of `LABELS` from frames (n, 3, 128, 128) in -1...1."""
 
-    def __init__(self, widths=(32, 64, 96, 128)):
+    def __init__(self, widths=(32, 64, 96, 128, 160)):
         super().__init__()
         self.blocks = nn.Sequential(*[Block(a, b) for a, b in zip((3, *widths), widths)])
         # Objects are small: the largest response matters as much as the mean.
         self.heads = nn.ModuleDict({name: nn.Linear(2 * widths[-1], len(values)) for name, values in LABELS.items()})
 
     def features(self, frames):
-        # At half the side everything can still be told. Trained on channels-last tensors a network like this ended in
-        # heap corruption (PyTorch 2.15, CPU).
-        x = self.blocks(functional.avg_pool2d(frames.contiguous(), 2))
+        # Trained on channels-last tensors a network like this crashes PyTorch on a processor (seen with 2.11 and 2.15).
+        x = self.blocks(frames.contiguous())
         return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
 
     def forward(self, frames):
@@ -74,21 +74,23 @@ def labels(scene):
             "style": LABELS["style"].index(scene.style or "plain")}
 
 
-def degraded(frames, rng):
-    """Frames as an autoencoder or a sampler might return them: a little noise, blur and change of contrast."""
-    if rng.random() < 0.5:
-        frames = frames + 0.05 * rng.random() * torch.randn_like(frames)
-    if rng.random() < 0.5:
-        weight = rng.random()
-        frames = weight * frames + (1 - weight) * functional.avg_pool2d(frames, 3, 1, 1)
-    return (frames * rng.uniform(0.9, 1.1)).clamp(-1, 1)
+def degraded(frames):
+    """Frames as an autoencoder or a sampler might return them: some noise, blur and change of contrast."""
+    def drawn(low, high):
+        return low + (high - low) * torch.rand(len(frames), 1, 1, 1, device=frames.device)
+
+    sharp = drawn(0, 1).mul(1.5).clamp_max(1)
+    frames = sharp * frames + (1 - sharp) * functional.avg_pool2d(frames, 3, 1, 1)
+    noise = drawn(-0.08, 0.08).clamp_min(0)
+    return (frames * drawn(0.9, 1.1) + noise * torch.randn_like(frames)).clamp(-1, 1)
 
 
 @torch.no_grad()
 def accuracy(model, frames, scenes):
     """Share of right answers for each label, colours only where `shows_colour`."""
     model.eval()
-    logits = [model(to_tensor(frames[i:i + 32])) for i in range(0, len(frames), 32)]
+    device = next(model.parameters()).device
+    logits = [model(to_tensor(frames[i:i + 100]).to(device)) for i in range(0, len(frames), 100)]
     model.train()
     right = {}
     for name in LABELS:
@@ -103,62 +105,70 @@ def shows_colour(scene):
     return scene.style not in ("pencil sketch", "night photo")
 
 
-def load(work):
+def load(path):
+    """The judge stored in a file."""
     model = Classifier()
-    model.load_state_dict(torch.load(work / "classifier.pt")["model"])
+    model.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     return model.eval()
 
 
-def train(work, minutes, rate=2e-3):
-    shards = [(np.load(work / f"frames-{n:03}.npy", mmap_mode="r"), dataset.load_scenes(work, n))
-              for n in dataset.numbers(work, "frames")]
+def train(work, minutes, batch, rate):
+    device = best_device()
+    shards = dataset.numbers(work)
+    frames = torch.from_numpy(dataset.training(work, "frames", shards)).to(device)
+    scenes = dataset.training_scenes(work, shards)
+    wanted = {name: torch.tensor([labels(scene)[name] for scene in scenes], device=device) for name in LABELS}
+    coloured = torch.tensor([shows_colour(scene) for scene in scenes], device=device)
     torch.manual_seed(0)
-    model, step = Classifier(), 0
+    model, first = Classifier().to(device), 0
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=1e-2)
     checkpoint = work / "classifier.pt"
     if checkpoint.exists():
-        state = torch.load(checkpoint)
+        state = torch.load(checkpoint, map_location=device)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
+        first = state["step"]
+    torch.manual_seed(first)
+    schedule = Schedule(minutes, minutes, first)
 
     def keep():
-        print(step, accuracy(model, *dataset.held_out(work)), flush=True)
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+        found = accuracy(model, *dataset.held_out(work)[:2])
+        print(f"{schedule.step} {schedule.seconds_per_step():.3f} s/step, right:",
+              ", ".join(f"{name} {share:.3f}" for name, share in found.items()), flush=True)
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": schedule.step}
         save_atomically(state, checkpoint)
 
-    rng = np.random.default_rng([3, step])
-    start = time.time()
-    while (spent := (time.time() - start) / (minutes * 60)) < 1:
+    for step, factor in schedule:
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / 100) * max(0.01, 1 - spent)
-        frames, scenes = shards[rng.integers(len(shards))]
-        usable = len(frames) - (dataset.HELD_OUT if frames is shards[0][0] else 0)
-        chosen = rng.integers(0, usable, BATCH)
-        logits = model(degraded(to_tensor(frames[np.sort(chosen)]), rng))
-        wanted = [labels(scenes[index]) for index in np.sort(chosen)]
+            group["lr"] = rate * factor
+        chosen = torch.randint(len(frames), (batch,), device=device)
+        with autocast(device):
+            logits = model(degraded(to_tensor(frames[chosen])))
         loss = 0
         for name in LABELS:
-            visible = torch.tensor([name != "colour" or shows_colour(scenes[index]) for index in np.sort(chosen)])
-            losses = functional.cross_entropy(logits[name], torch.tensor([w[name] for w in wanted]), reduction="none")
+            losses = functional.cross_entropy(logits[name].float(), wanted[name][chosen], reduction="none")
+            visible = coloured[chosen] if name == "colour" else torch.ones_like(chosen)
             loss = loss + (losses * visible).sum() / visible.sum().clamp_min(1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        step += 1
-        if step % 200 == 0:
+        if step % 500 == 0:
             keep()
     keep()
+    values = {name: value.half().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(values, work / "judge.safetensors")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=pathlib.Path)
-    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train(arguments.work, arguments.minutes)
+    train(arguments.work, arguments.minutes, arguments.batch, arguments.rate)
 
 
 if __name__ == "__main__":

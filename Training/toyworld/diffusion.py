@@ -1,26 +1,25 @@
 """Train the UNet and the text encoder: `python -m toyworld.diffusion WORK --minutes 240`.
 
-Needs the latents of `toyworld.autoencoder`. Resumes from `WORK/diffusion.pt`, which it writes every 200 steps. The
-learning rate is constant until the last `--cooldown` minutes of a run, then falls to nothing. The state before the
-fall stays in `WORK/diffusion.pt`, for a later run to go on from; the result goes to `WORK/model`.
+Needs the latents of `toyworld.autoencoder`. Resumes from `WORK/diffusion.pt`. The learning rate is constant until the
+last `--cooldown` minutes of a run, then falls to nothing. The state before the fall stays in `WORK/diffusion.pt`, for a
+later run to go on from; the result goes to `WORK/model`.
 """
 
 import argparse
 import pathlib
 import time
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from . import captions, dataset, tokenizer
+from . import dataset, tokenizer
 from .attention_maps import intersection_over_union, localization_loss, record, word_maps
 from .averages import AveragedWeights, save_atomically, swapped
 from .device import autocast, best_device
-from .growth import grow_unet
 from .muon import Muon
 from .samples import save_sheet
+from .schedule import Schedule
 from .shapes import SIDE
 
 EMPTY_CAPTIONS = 0.1
@@ -30,21 +29,21 @@ SNR_LIMIT = 5.0
 LAYOUT = 3.0
 """How much more the noisiest steps count: kind and place are decided there, where the error is small."""
 WORD_LOSS = 0.1
-WARM_UP = 200
-REPORT_EVERY, CHECKPOINT_EVERY, SHEET_EVERY = 50, 200, 1000
+REPORT_EVERY = 100
+CHECKPOINT_SECONDS, SHEET_SECONDS = 300, 1200
 
 
 def new_text_encoder(tokens):
     return CLIPTextModel(CLIPTextConfig(
         vocab_size=tokens, hidden_size=128, intermediate_size=512, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=77, hidden_act="quick_gelu", projection_dim=128, bos_token_id=tokens - 2,
+        max_position_embeddings=tokenizer.LENGTH, hidden_act="quick_gelu", projection_dim=128, bos_token_id=tokens - 2,
         eos_token_id=tokens - 1, pad_token_id=tokens - 1))
 
 
 def new_unet():
     """Three levels, 16x16, 8x8 and 4x4. Attention is at 16x16, where blending masks are cut, and in the middle."""
     return UNet2DConditionModel(
-        sample_size=SIDE // 8, in_channels=16, out_channels=16, layers_per_block=1, block_out_channels=(64, 128, 192),
+        sample_size=SIDE // 8, in_channels=16, out_channels=16, layers_per_block=1, block_out_channels=(96, 160, 224),
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "UpBlock2D", "CrossAttnUpBlock2D"),
         attention_head_dim=4, cross_attention_dim=128, norm_num_groups=16)
@@ -57,52 +56,44 @@ def new_scheduler():
 
 
 class Examples:
-    """Draws batches of scaled latents with captions and the places of their words."""
+    """Draws batches of scaled latents with captions and the places of their words, all on the device."""
 
-    def __init__(self, work, scale, words, batch, device):
-        latents, truth, self.scenes = dataset.training_latents(work)
-        self.latents = torch.from_numpy(latents.astype(np.float32) * scale).to(device)
-        self.truth = torch.from_numpy(truth.astype(np.float32)).to(device)
-        self.words, self.size, self.device = words, batch, device
-        self.known = {}
-        self.tokens = {word: words(word).input_ids[1] for word in captions.vocabulary()}
+    def __init__(self, work, scale, device):
+        shards = dataset.numbers(work, "latents")
+        self.latents = torch.from_numpy(dataset.training(work, "latents", shards)).to(device).float() * scale
+        self.truth = torch.from_numpy(dataset.training(work, "truth", shards)).to(device).float()
+        self.captions = torch.from_numpy(dataset.training(work, "captions", shards)).to(device)
+        words = tokenizer.Words()
+        self.words = torch.tensor([
+            [words.word(scene.kind), words.word(scene.colour) if scene.colour else -1, words.word(scene.ground)]
+            for scene in dataset.training_scenes(work, shards)], device=device)
+        self.empty = torch.tensor(words.ids(""), device=device)
+        self.device = device
 
-    def _ids(self, text):
-        if text not in self.known:
-            self.known[text] = self.words(text, padding="max_length", max_length=77).input_ids
-        return self.known[text]
+    def __len__(self):
+        return len(self.latents)
 
-    def batch(self, rng):
-        """Latents, token ids, and for each localised word its caption's row, its position and its true mask."""
-        chosen = rng.integers(0, len(self.scenes), self.size)
-        scenes = [self.scenes[index] for index in chosen]
-        texts = ["" if rng.random() < EMPTY_CAPTIONS else captions.random_caption(scene, rng) for scene in scenes]
-        ids = torch.tensor([self._ids(text) for text in texts])
-        rows, positions, masks = [], [], []
-        for row, scene in enumerate(scenes):
-            for word, mask in ((scene.kind, 0), (scene.colour, 0), (scene.ground, 1)):
-                found = (ids[row] == self.tokens.get(word, -1)).nonzero()
-                if len(found):
-                    rows.append(row)
-                    positions.append(int(found[0]))
-                    masks.append(self.truth[chosen[row], mask])
-        return (self.latents[torch.from_numpy(chosen).to(self.device)], ids.to(self.device),
-                torch.tensor(rows, device=self.device), torch.tensor(positions, device=self.device), torch.stack(masks))
+    def batch(self, size):
+        """Latents, token ids, and of each kind's, colour's and ground's word its token, true mask and whether it is there."""
+        chosen = torch.randint(len(self), (size,), device=self.device)
+        wording = torch.randint(self.captions.shape[1], (size,), device=self.device)
+        ids = self.captions[chosen, wording].long()
+        ids = torch.where(torch.rand(size, 1, device=self.device) < EMPTY_CAPTIONS, self.empty, ids)
+        found = ids[:, None, :] == self.words[chosen][..., None]
+        masks = self.truth[chosen][:, [0, 0, 1]]
+        return self.latents[chosen], ids, found.int().argmax(-1), masks, found.any(-1).float()
 
 
 class Trainer:
-    def __init__(self, work, rate, batch, initial):
+    def __init__(self, work, rate, batch):
         self.work, self.rate, self.batch, self.device = work, rate, batch, best_device()
-        tokens = tokenizer.write(work / "model" / "tokenizer")
+        tokenizer.write(work / "model" / "tokenizer")
         self.words = CLIPTokenizer.from_pretrained(work / "model" / "tokenizer")
-        self.autoencoder = AutoencoderKL.from_pretrained(work / "model" / "vae").eval()
+        self.autoencoder = AutoencoderKL.from_pretrained(work / "model" / "vae").eval().to(self.device)
         self.scheduler = new_scheduler()
         torch.manual_seed(0)
-        unet, text = new_unet(), new_text_encoder(tokens)
-        if initial:
-            grow_unet(unet, UNet2DConditionModel.from_pretrained(initial / "unet").float())
-            text = CLIPTextModel.from_pretrained(initial / "text_encoder").float()
-        self.modules = torch.nn.ModuleDict({"unet": unet, "text": text}).to(self.device).train()
+        self.modules = torch.nn.ModuleDict({"unet": new_unet(), "text": new_text_encoder(len(tokenizer.Words()))})
+        self.modules.to(self.device).train()
         self.maps = record(self.modules["unet"])
         self.optimizers = self._optimizers()
         self.averages, self.step = AveragedWeights(self.modules), 0
@@ -142,57 +133,56 @@ class Trainer:
             self.modules["text"].save_pretrained(self.work / "model" / "text_encoder")
         self.scheduler.save_pretrained(self.work / "model" / "scheduler")
 
-    def losses(self, examples, rng):
+    def losses(self, examples):
         """The weighted noise error and the localization loss of a batch, and the mean IoU of the words' maps."""
-        latents, ids, rows, positions, masks = examples.batch(rng)
+        latents, ids, positions, masks, present = examples.batch(self.batch)
         noise = torch.randn_like(latents)
         times = torch.randint(0, len(self.weights), (len(latents),), device=self.device)
-        noisy = self.scheduler.add_noise(latents, noise, times)
+        signal = self.signal[times][:, None, None, None]
+        noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
         self.maps.clear()
         with autocast(self.device):
             embeddings = self.modules["text"](ids)[0]
             guess = self.modules["unet"](noisy, times, encoder_hidden_states=embeddings).sample
         error = (guess.float() - noise).square().mean((1, 2, 3))
-        maps = word_maps(self.maps, rows, positions)
-        clearness = self.signal[times[rows]].sqrt()
-        places = (localization_loss(maps, masks) * clearness).mean()
-        overlap = intersection_over_union(maps.detach(), masks).mean()
+        maps = word_maps(self.maps, positions)
+        clearness = self.signal[times].sqrt()[:, None]
+        total = present.sum().clamp_min(1)
+        places = (localization_loss(maps, masks) * clearness * present).sum() / total
+        overlap = (intersection_over_union(maps.detach(), masks) * present).sum() / total
         return (error * self.weights[times]).mean(), places, overlap
 
     def train(self, minutes, cooldown):
-        examples = Examples(self.work, self.autoencoder.config.scaling_factor, self.words, self.batch,
-                            self.device)
+        examples = Examples(self.work, self.autoencoder.config.scaling_factor, self.device)
         millions = sum(p.numel() for p in self.modules.parameters()) / 1e6
-        print(f"{len(examples.scenes)} frames, {millions:.1f} M parameters, from step {self.step}", flush=True)
-        rng = np.random.default_rng([2, self.step])
+        print(f"{len(examples)} frames, {millions:.1f} M parameters, from step {self.step}", flush=True)
         torch.manual_seed(self.step)
-        start, first, recent = time.time(), self.step, []
-        while (remaining := start + minutes * 60 - time.time()) > 0:
-            cooling = remaining < cooldown * 60
-            factor = min(1, (self.step + 1) / WARM_UP, remaining / (cooldown * 60) + 0.01)
+        schedule, recent = Schedule(minutes, cooldown, self.step), []
+        saved = drawn = time.time()
+        cooling = False
+        for self.step, factor in schedule:
             for optimizer, rate in zip(self.optimizers, (self.rate, self.rate / 4)):
                 for group in optimizer.param_groups:
                     group["lr"] = rate * factor
-            noise_error, places, overlap = self.losses(examples, rng)
+            noise_error, places, overlap = self.losses(examples)
             self.modules.zero_grad()
             (noise_error + WORD_LOSS * places).backward()
             torch.nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
             for optimizer in self.optimizers:
                 optimizer.step()
-            self.step += 1
             self.averages.update(self.modules, self.step)
             recent.append(torch.stack([noise_error.detach(), places.detach(), overlap]))
             if self.step % REPORT_EVERY == 0:
                 values = torch.stack(recent).mean(0).tolist()
                 recent = []
                 print(f"{self.step} noise {values[0]:.4f} words {values[1]:.4f} IoU {values[2]:.2f} "
-                      f"{(time.time() - start) / (self.step - first):.2f} s/step", flush=True)
-            if self.step % CHECKPOINT_EVERY == 0:
-                self.export()
-                if not cooling:
-                    self.save()
-            if self.step % SHEET_EVERY == 0:
+                      f"{schedule.seconds_per_step():.3f} s/step", flush=True)
+            if not cooling and (schedule.cooling() or time.time() - saved > CHECKPOINT_SECONDS):
+                self.save()
+                saved, cooling = time.time(), schedule.cooling()
+            if time.time() - drawn > SHEET_SECONDS:
                 self.sheet()
+                drawn = time.time()
         self.export()
         self.sheet()
 
@@ -206,14 +196,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=pathlib.Path)
     parser.add_argument("--minutes", type=float, default=240, help="wall time of this run")
-    parser.add_argument("--cooldown", type=float, default=20, help="minutes at the end in which the rate falls")
+    parser.add_argument("--cooldown", type=float, default=60, help="minutes at the end in which the rate falls")
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate of Muon; AdamW has a quarter")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--initial", type=pathlib.Path, help="folder of a smaller model to grow from")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    Trainer(arguments.work, arguments.rate, arguments.batch, arguments.initial).train(arguments.minutes, arguments.cooldown)
+    Trainer(arguments.work, arguments.rate, arguments.batch).train(arguments.minutes, arguments.cooldown)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def sample(prompts, words, text, unet, autoencoder, scheduler, steps, guidance, 
         both = torch.cat([latents, latents])
         plain, told = unet(both, time, encoder_hidden_states=embeddings).sample.chunk(2)
         latents = scheduler.step(plain + guidance * (told - plain), time, latents).prev_sample
-    latents = latents.cpu() / autoencoder.config.scaling_factor
+    latents = latents / autoencoder.config.scaling_factor
     return np.concatenate([to_frames(autoencoder.decode(part).sample) for part in latents.split(6)])
 
 
