@@ -17,23 +17,55 @@ public struct YAMLNode: Sendable {
   /// - Returns: nil for a text without a document.
   /// - Throws: `YAMLError`.
   public static func read(_ text: String) throws -> YAMLNode? {
+    let bytes = Array(text.utf8)
+    try withParser(of: bytes) { try checkNesting(&$0) }
+    return try withParser(of: bytes) { parser in
+      var document = yaml_document_t()
+      guard yaml_parser_load(&parser, &document) != 0 else { throw YAMLError(parser) }
+      defer { yaml_document_delete(&document) }
+      guard yaml_document_get_root_node(&document) != nil else { return nil }
+      var reader = DocumentReader(document)
+      return try reader.copy(1)
+    }
+  }
+
+  /// Configurations nest a handful of levels.
+  private static let maximumNesting = 100
+
+  private static func withParser<Result>(of bytes: [UInt8], _ body: (inout yaml_parser_t) throws -> Result) throws
+    -> Result
+  {
     var parser = yaml_parser_t()
     guard yaml_parser_initialize(&parser) != 0 else {
       throw YAMLError(reason: "there is no memory to read it", line: 1)
     }
     defer { yaml_parser_delete(&parser) }
-    let bytes = Array(text.utf8)
     return try bytes.withUnsafeBufferPointer { buffer in
       yaml_parser_set_input_string(&parser, buffer.baseAddress, buffer.count)
-      var document = yaml_document_t()
-      guard yaml_parser_load(&parser, &document) != 0 else {
-        let reason = parser.problem.map { String(cString: $0) } ?? "it cannot be read"
-        throw YAMLError(reason: reason, line: Int(clamping: parser.problem_mark.line) + 1)
+      return try body(&parser)
+    }
+  }
+
+  /// Goes through the first document's events. The time that libyaml takes grows with the square of the nesting, so that
+  /// a megabyte of brackets would keep it busy for minutes; event by event it can be stopped.
+  private static func checkNesting(_ parser: inout yaml_parser_t) throws {
+    var depth = 0
+    var event = yaml_event_t()
+    while true {
+      guard yaml_parser_parse(&parser, &event) != 0 else { throw YAMLError(parser) }
+      defer { yaml_event_delete(&event) }
+      switch event.type {
+      case YAML_SEQUENCE_START_EVENT, YAML_MAPPING_START_EVENT:
+        depth += 1
+        guard depth <= maximumNesting else {
+          throw YAMLError(
+            reason: "it is nested more than \(maximumNesting) levels deep",
+            line: Int(clamping: event.start_mark.line) + 1)
+        }
+      case YAML_SEQUENCE_END_EVENT, YAML_MAPPING_END_EVENT: depth -= 1
+      case YAML_DOCUMENT_END_EVENT, YAML_STREAM_END_EVENT: return
+      default: break
       }
-      defer { yaml_document_delete(&document) }
-      guard yaml_document_get_root_node(&document) != nil else { return nil }
-      var reader = DocumentReader(document)
-      return try reader.copy(1)
     }
   }
 
@@ -70,6 +102,15 @@ public struct YAMLError: Error, CustomStringConvertible {
   public let reason: String
   public let line: Int
   public var description: String { "line \(line): \(reason)" }
+}
+
+extension YAMLError {
+  /// What a parser that failed says.
+  fileprivate init(_ parser: yaml_parser_t) {
+    self.init(
+      reason: parser.problem.map { String(cString: $0) } ?? "it cannot be read",
+      line: Int(clamping: parser.problem_mark.line) + 1)
+  }
 }
 
 /// Copies a document's nodes; one that several aliases name is copied once.

@@ -25,6 +25,20 @@ import YAML
     }
   }
 
+  /// At once: read to its end, this takes libyaml minutes.
+  @Test(arguments: ["[", "[\n", "{a: ", "- "])
+  func deepNestingIsRefused(level: String) {
+    #expect { try YAMLNode.read(String(repeating: level, count: 200_000)) } throws: { error in
+      print(error)
+      return "\(error)".contains("nested more than 100 levels")
+    }
+  }
+
+  @Test func hundredLevelsAreRead() throws {
+    let text = String(repeating: "[", count: 100) + String(repeating: "]", count: 100)
+    #expect(try YAMLNode.read(text)?.sequence?.count == 1)
+  }
+
   /// Ten to the sixteenth nodes if aliases were copied.
   @Test func aliasesOfAliasesStaySmall() throws {
     let names = Array("abcdefghijklmnop")
