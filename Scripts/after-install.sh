@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Says what programs need to be told to find what was installed: after-install.sh BINDIR LIBDIR GSTDIR FREI0RDIR
+# Says what programs need to be told to find what was installed: after-install.sh BINDIR LIBDIR GSTDIR PRESETDIR FREI0RDIR
 set -euo pipefail
-bin=$1 lib=$2 gst=$3 frei0r=$4
+bin=$1 lib=$2 gst=$3 presets=$4 frei0r=$5
 
 contains() { [[ ":$1:" == *":$2:"* ]]; }
 # Where the dynamic linker looks; /lib is /usr/lib.
@@ -18,6 +18,8 @@ contains "$(pkg-config --variable=pc_path pkg-config 2>/dev/null || true)" "$lib
   || exports+=("PKG_CONFIG_PATH=$lib/pkgconfig\${PKG_CONFIG_PATH:+:\$PKG_CONFIG_PATH}")
 [[ "$(pkg-config --variable=pluginsdir gstreamer-1.0 2>/dev/null || true)" == "$gst" ]] \
   || exports+=("GST_PLUGIN_PATH=$gst\${GST_PLUGIN_PATH:+:\$GST_PLUGIN_PATH}")
+[[ "$(pkg-config --variable=datadir gstreamer-1.0 2>/dev/null || echo /usr/share)/gstreamer-1.0/presets" == "$presets" ]] \
+  || exports+=("GST_PRESET_PATH=$presets\${GST_PRESET_PATH:+:\$GST_PRESET_PATH}")
 contains /usr/lib/frei0r-1:/usr/local/lib/frei0r-1 "$frei0r" || exports+=("FREI0R_PATH=$frei0r")
 
 ((${#exports[@]})) || exit 0

@@ -1,13 +1,12 @@
 #include "Element.h"
 
-#include "Presets.h"
 #include "gstfatezero.h"
 
 GST_DEBUG_CATEGORY(gst_fatezero_debug);
 #define GST_CAT_DEFAULT gst_fatezero_debug
 
 G_DEFINE_FINAL_TYPE_WITH_CODE(
-    GstFateZero, gst_fatezero, GST_TYPE_VIDEO_FILTER, G_IMPLEMENT_INTERFACE(GST_TYPE_PRESET, gst_fatezero_presets_init);
+    GstFateZero, gst_fatezero, GST_TYPE_VIDEO_FILTER, G_IMPLEMENT_INTERFACE(GST_TYPE_PRESET, NULL);
     GST_DEBUG_CATEGORY_INIT(gst_fatezero_debug, "fatezero", 0, "FateZero: edits video by its words"))
 GST_ELEMENT_REGISTER_DEFINE(fatezero, "fatezero", GST_RANK_NONE, GST_TYPE_FATEZERO)
 

@@ -1,4 +1,6 @@
 import FateZero
+import Foundation
+import TestSupport
 import Testing
 
 @Suite struct SettingsTests {
@@ -122,5 +124,13 @@ import Testing
     #expect(throws: SettingsError.self) { try settings.validate() }
     settings.blendWords = BlendWords(source: ["cat"], target: [])
     try settings.validate()
+  }
+
+  /// GStreamer reads presets from files; what they do is said once, by the property `preset`.
+  @Test func gstreamersPresetsAreOurs() throws {
+    let file = try String(
+      contentsOf: Fixtures.repository.appending(path: "packaging/presets/GstFateZero.prs"), encoding: .utf8)
+    let expected = Presets.all.map { "[\($0.name)]\n_meta/comment=\($0.blurb)\npreset=\($0.name)\n" }
+    #expect(file == "[_presets_]\nversion=0.1\nelement-name=GstFateZero\n\n" + expected.joined(separator: "\n"))
   }
 }

@@ -8,10 +8,14 @@ import TestSupport
 
 /// GStreamer in this process.
 enum GStreamer {
+  /// Where the presets that are installed lie.
+  static let presets = Workbench.root + "/packaging/presets"
+
   /// Called before anything else; works once.
   static func start() { _ = started }
 
   private static let started: Void = {
+    setenv("GST_PRESET_PATH", presets, 1)
     gst_init(nil, nil)
     gst_plugin_fatezero_register()
   }()

@@ -25,6 +25,7 @@ struct Launch {
   private static func prelude() throws -> String {
     """
     export GST_PLUGIN_PATH='\(try plugins.get())' GST_REGISTRY='\(try plugins.get())/registry.bin'
+    export GST_PRESET_PATH='\(GStreamer.presets)'
     MODEL='\(Element.model)'
     gst() { timeout --kill-after=5 "${SECONDS_ALLOWED:-240}" gst-launch-1.0 "$@"; }
     ELEMENT="fatezero model=$MODEL size=64x64 steps=2 clip-length=4"
