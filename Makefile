@@ -19,6 +19,8 @@ ZSHDIR ?= $(DATADIR)/zsh/site-functions
 FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
 # ffmpeg looks in no folder of an architecture.
 FREI0RDIR ?= $(PREFIX)/lib/frei0r-1
+# GStreamer looks in /usr/share of itself.
+PRESETDIR ?= $(DATADIR)/gstreamer-1.0/presets
 GSTDIR ?= $(if $(filter /usr,$(PREFIX)),$(shell pkg-config --variable=pluginsdir gstreamer-1.0),$(LIBDIR)/gstreamer-1.0)
 
 # The one place is fatezero.h.
@@ -26,7 +28,7 @@ VERSION := $(shell awk '/define FATEZERO_VERSION_/ { version = version dot $$3; 
   CShims/CFateZero/include/fatezero.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo train quality install uninstall deb test-deb version manual format lint clean
+.PHONY: help setup build test sanitized demo train quality install uninstall deb test-deb version manual format lint clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -53,8 +55,13 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 
 # In release mode, since unoptimised loops take minutes, and in a folder of its own, since testable code is built apart.
 # A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
-test: setup build ## Build, then run all tests.
+test: setup build sanitized ## Build, then run all tests.
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-tests
+
+# The C library once more with each sanitizer, for the tests' C programs.
+sanitized: ## Build the C library with address and thread sanitizer, for the tests.
+	$(SWIFT) build -c release --sanitize address --product FateZero --scratch-path .build-address
+	$(SWIFT) build -c release --sanitize thread --product FateZero --scratch-path .build-thread
 
 demo: setup build ## Edit Examples/cat.mp4 in three ways with the model that is shipped.
 	Scripts/demo.sh $(FATEZERO) $(DEMO)
@@ -68,7 +75,7 @@ quality: setup build ## Measure the quality of edits and remake the table of doc
 # What is installed beside the model, for `make uninstall`.
 LIBRARIES := libfatezero.so $(SONAME) libfatezero.so.$(VERSION)
 INSTALLED = $(BINDIR)/fatezero $(LIBRARIES:%=$(LIBDIR)/%) $(LIBDIR)/pkgconfig/fatezero.pc $(INCLUDEDIR)/fatezero.h \
-  $(GSTDIR)/libgstfatezero.so $(FREI0RDIR)/fatezero.so $(DATADIR)/man/man1/fatezero.1 \
+  $(GSTDIR)/libgstfatezero.so $(PRESETDIR)/GstFateZero.prs $(FREI0RDIR)/fatezero.so $(DATADIR)/man/man1/fatezero.1 \
   $(BASHDIR)/fatezero $(ZSHDIR)/_fatezero $(FISHDIR)/fatezero.fish
 INSTALL_DATA := install -D -m 644
 INSTALL_LIBRARY := install -D -m 644 -s
@@ -81,6 +88,7 @@ install: ## Install what `make build` made, under PREFIX (/usr/local).
 	ln -sf libfatezero.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libfatezero.so
 	$(INSTALL_LIBRARY) $(BUILT)/libgstfatezero.so $(DESTDIR)$(GSTDIR)/libgstfatezero.so
+	$(INSTALL_DATA) packaging/presets/GstFateZero.prs $(DESTDIR)$(PRESETDIR)/GstFateZero.prs
 	$(INSTALL_LIBRARY) $(BUILT)/libfrei0r-fatezero.so $(DESTDIR)$(FREI0RDIR)/fatezero.so
 	$(INSTALL_DATA) CShims/CFateZero/include/fatezero.h $(DESTDIR)$(INCLUDEDIR)/fatezero.h
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
@@ -91,7 +99,7 @@ install: ## Install what `make build` made, under PREFIX (/usr/local).
 	$(FATEZERO) --generate-completion-script bash | $(INSTALL_DATA) /dev/stdin $(DESTDIR)$(BASHDIR)/fatezero
 	$(FATEZERO) --generate-completion-script zsh | $(INSTALL_DATA) /dev/stdin $(DESTDIR)$(ZSHDIR)/_fatezero
 	$(FATEZERO) --generate-completion-script fish | $(INSTALL_DATA) /dev/stdin $(DESTDIR)$(FISHDIR)/fatezero.fish
-	@Scripts/after-install.sh "$(BINDIR)" "$(LIBDIR)" "$(GSTDIR)" "$(FREI0RDIR)"
+	@Scripts/after-install.sh "$(BINDIR)" "$(LIBDIR)" "$(GSTDIR)" "$(PRESETDIR)" "$(FREI0RDIR)"
 
 uninstall: ## Remove what `make install` with the same settings put there.
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
@@ -117,4 +125,4 @@ lint: ## Report what `make format` would change, and doubtful style.
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
 
 clean: ## Remove what was built and the demo's output.
-	rm -rf .build .build-tests .build-manual $(DEMO)
+	rm -rf .build .build-tests .build-address .build-thread .build-manual $(DEMO)

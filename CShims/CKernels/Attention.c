@@ -96,9 +96,9 @@ INLINE void attend_rows(const int rows, const kernel_attention *a, size_t first)
 __attribute__((target("arch=x86-64-v4"), min_vector_width(512))) static void attend_wide(const kernel_attention *a) {
   for (size_t first = 0; first < a->rows; first += 8) attend_rows(8, a, first);
 }
-
-__attribute__((target_clones("arch=x86-64-v3", "default")))
 #endif
+
+CLONES("arch=x86-64-v3", "default")
 static void attend_narrow(const kernel_attention *a) {
   for (size_t first = 0; first < a->rows; first += 2) attend_rows(2, a, first);
 }

@@ -4,11 +4,17 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__)
-#define KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define KERNEL
+#ifndef __has_feature
+#define __has_feature(name) 0
 #endif
+
+// ThreadSanitizer instruments the resolvers as well, which run before it does.
+#if defined(__x86_64__) && !__has_feature(thread_sanitizer)
+#define CLONES(...) __attribute__((target_clones(__VA_ARGS__)))
+#else
+#define CLONES(...)
+#endif
+#define KERNEL CLONES("arch=x86-64-v4", "arch=x86-64-v3", "default")
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE float float_of_bits(uint32_t bits) {

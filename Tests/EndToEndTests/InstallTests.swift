@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Foundation
 import Glibc
 import TestSupport
 import Testing
@@ -12,7 +12,8 @@ extension EndToEndTests {
     private static let files = [
       "bin/fatezero", "include/fatezero.h", "lib/frei0r-1/fatezero.so", "lib/gstreamer-1.0/libgstfatezero.so",
       "lib/libfatezero.so", "lib/libfatezero.so.0", "lib/pkgconfig/fatezero.pc",
-      "share/bash-completion/completions/fatezero", "share/fish/vendor_completions.d/fatezero.fish",
+      "share/gstreamer-1.0/presets/GstFateZero.prs", "share/bash-completion/completions/fatezero",
+      "share/fish/vendor_completions.d/fatezero.fish",
       "share/man/man1/fatezero.1", "share/zsh/site-functions/_fatezero",
     ]
 
@@ -43,7 +44,9 @@ extension EndToEndTests {
 
     @Test func everythingIsWhereItBelongs() throws {
       let told = try lines(#"make -s -C "$ROOT" install DESTDIR="$PWD/stage" PREFIX=/opt/fatezero"#)
-      for variable in ["PATH", "LD_LIBRARY_PATH", "PKG_CONFIG_PATH", "GST_PLUGIN_PATH", "FREI0R_PATH"] {
+      for variable in [
+        "PATH", "LD_LIBRARY_PATH", "PKG_CONFIG_PATH", "GST_PLUGIN_PATH", "GST_PRESET_PATH", "FREI0R_PATH",
+      ] {
         #expect(told.contains { $0.contains("export \(variable)=/opt/fatezero/") }, "\(variable) in \(told)")
       }
       let found = try lines("cd stage/opt/fatezero; find . -type f -o -type l | sed 's,^./,,'")
@@ -138,6 +141,7 @@ extension EndToEndTests {
         clean "$there/bin/fatezero" edit in.nut command.raw --output-format rawvideo --size 64x64 --steps 2 --edit "$edit"
 
         clean LD_LIBRARY_PATH="$there/lib" ./edit-clip 64 64 "$edit" size=64x64 steps=2 < in.raw > library.raw
+        clean LD_LIBRARY_PATH="$there/lib" python3 "$ROOT/Examples/edit_clip.py" in.nut python.mp4 "$edit" size=64x64 steps=2
 
         graph=$(clean "$there/bin/fatezero" ffmpeg-filter --input in.nut --size 64x64 --steps 2 --edit "$edit" 2> hint.txt)
         grep -F "FREI0R_PATH=$there/lib/frei0r-1" hint.txt
@@ -147,6 +151,8 @@ extension EndToEndTests {
         clean GST_PLUGIN_PATH="$there/lib/gstreamer-1.0" GST_REGISTRY="$PWD/registry" gst-launch-1.0 -q \
           filesrc location=in.raw ! rawvideoparse width=64 height=64 format=rgb framerate=12/1 ! \
           fatezero edit="$edit" size=64x64 steps=2 ! filesink location=element.raw
+        clean GST_PLUGIN_PATH="$there/lib/gstreamer-1.0" GST_REGISTRY="$PWD/registry" \
+          GST_PRESET_PATH="$there/share/gstreamer-1.0/presets" gst-inspect-1.0 fatezero | grep -F '"style"'
         """#)
       let expected = try bench.contents("command.raw")
       #expect(expected.count == 3 * 64 * 64 * 3)
@@ -154,6 +160,15 @@ extension EndToEndTests {
       for door in ["library", "filter", "element"] {
         #expect(try bench.contents("\(door).raw") == expected, "\(door)")
       }
+      // The Python example compresses: close to the command's frames, not to the source's.
+      let compressed = try bench.pixels("python.mp4")
+      try #require(compressed.count == expected.count)
+      func distance(_ frames: Data) -> Double {
+        zip(compressed, frames).reduce(0) { $0 + abs(Double($1.0) - Double($1.1)) } / Double(frames.count)
+      }
+      let (edited, source) = (distance(expected), distance(try bench.contents("in.raw")))
+      print("the Python example: \(edited) levels from the command's frames, \(source) from the source's")
+      #expect(edited < source / 4)
     }
   }
 }
