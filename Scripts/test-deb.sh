@@ -25,7 +25,7 @@ mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 mkdir "$root/clip"
-cp "$package" Examples/cat.mp4 Examples/edit-clip.c "$root/clip/"
+cp "$package" "$root/clip/"
 
 cat >"$root/clip/test.sh" <<'EOF'
 set -euo pipefail
@@ -37,6 +37,8 @@ test ! -e /opt/swift && ! command -v swift
 apt update
 echo "apt install ./$(ls ./*.deb | head -1)"
 apt install ./*.deb
+examples=/usr/share/doc/fatezero/examples
+ln -s $examples/cat.mp4 .
 fatezero --version
 fatezero inspect | head -3
 # Nothing but the package is needed to edit a file.
@@ -61,7 +63,7 @@ echo "ffmpeg -vf"
 ffmpeg -v error -i cat.mp4 -vf "$(fatezero ffmpeg-filter --input cat.mp4 "${settings[@]}")" -c:v ffv1 -c:a copy filter.mkv
 
 echo "the C program"
-cc -std=c99 -Wall -Wextra -Werror edit-clip.c $(pkg-config --cflags --libs fatezero) -o edit-clip
+cc -std=c99 -Wall -Wextra -Werror $examples/edit-clip.c $(pkg-config --cflags --libs fatezero) -o edit-clip
 ffmpeg -v error -i cat.mp4 -sws_flags $exact -f rawvideo -pix_fmt rgb24 - |
   ./edit-clip 128 128 "$edit" steps=10 2>/dev/null |
   ffmpeg -v error -f rawvideo -pixel_format rgb24 -video_size 128x128 -framerate 12 -i - \
