@@ -58,9 +58,10 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 test: setup build sanitized ## Build, then run all tests.
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-tests
 
-# The C library once more with each sanitizer, for the tests' C programs.
-sanitized: ## Build the C library with address and thread sanitizer, for the tests.
+# Swift and C instrumented alike.
+sanitized: ## Build the C library with address and thread sanitizer, the element with the former, for the tests.
 	$(SWIFT) build -c release --sanitize address --product FateZero --scratch-path .build-address
+	$(SWIFT) build -c release --sanitize address --product gstfatezero --scratch-path .build-address
 	$(SWIFT) build -c release --sanitize thread --product FateZero --scratch-path .build-thread
 
 demo: setup build ## Edit Examples/cat.mp4 in three ways with the model that is shipped.

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import TestSupport
 import Testing
 
@@ -51,6 +52,54 @@ extension GStreamerTests {
       print("files: \(numbers[2]) and \(numbers[3]); \(numbers[4]) threads")
       #expect(Double(numbers[1]) <= 1.02 * Double(numbers[0]))
       #expect(numbers[3] <= numbers[2])
+    }
+
+    /// The peak of a long stream is that of a short one, within a twentieth.
+    @Test func memoryIsThatOfAWindow() throws {
+      func peak(frames: Int) throws -> Int {
+        let outcome = try launch.succeed(
+          """
+          cat > peak.py <<'END'
+          import resource
+          import subprocess
+          import sys
+          subprocess.run(sys.argv[1:], check=True)
+          print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+          END
+          timeout --kill-after=5 300 /usr/bin/python3 peak.py gst-launch-1.0 -q videotestsrc num-buffers=\(frames) ! $CAPS ! \
+            fatezero model=$MODEL size=64x64 steps=1 "$EDIT" ! fakesink
+          """)
+        return try #require(Int(outcome.text.trimmingPrefix { $0.isWhitespace }.prefix { $0.isNumber }))
+      }
+      // The first run fills GStreamer's registry.
+      _ = try peak(frames: 1)
+      let (short, long) = (try peak(frames: 40), try peak(frames: 400))
+      print("peak resident set: \(short) KiB at 40 frames, \(long) KiB at 400")
+      #expect(Double(long) <= 1.05 * Double(short))
+    }
+
+    /// Two windows, the second short, under AddressSanitizer, which also looks for leaks at the end.
+    @Test func nothingIsTouchedThatIsNotThere() throws {
+      let library = "\(Workbench.root)/.build-address/release/libgstfatezero.so"
+      try #require(access(library, R_OK) == 0, "this test needs `make sanitized` before")
+      let outcome = try launch.run(
+        """
+        swift=$(dirname "$(dirname "$(readlink -f "$(command -v swift)")")")
+        mkdir plugins
+        ln -s '\(library)' plugins/
+        # What GLib allocates when it is loaded stays.
+        echo leak:call_init > suppressions
+        export GST_PLUGIN_PATH=$PWD/plugins GST_REGISTRY=$PWD/registry GST_REGISTRY_FORK=no
+        export LSAN_OPTIONS=suppressions=$PWD/suppressions:print_suppressions=0
+        preload=$(ls "$swift"/lib/clang/*/lib/linux/libclang_rt.asan-$(uname -m).so)
+        # Filling the registry opens every plug-in there is.
+        LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0 gst-inspect-1.0 fatezero > /dev/null
+        LD_PRELOAD=$preload ASAN_OPTIONS=fast_unwind_on_malloc=0 timeout --kill-after=5 240 gst-launch-1.0 -q \
+          videotestsrc num-buffers=6 ! $CAPS ! $ELEMENT "$EDIT" ! pngenc ! multifilesink location=%d.png
+        ls *.png | wc -l
+        """)
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      #expect(outcome.text.hasSuffix("6\n"), "\(outcome.text)")
     }
 
     @Test func noObjectOutlives() throws {
