@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Train Toy World: train.sh WORK [OUT]. Every stage goes on from its checkpoint in WORK, so running it again after an
-# interruption continues it; MINUTES is the wall time given to the diffusion model in this run. README.md names the
-# other variables and what to set them to with a GPU.
+# interruption continues it. The minutes are wall time given to a stage in this run, set for two processor cores;
+# README.md has those for a GPU.
 set -euo pipefail
 
 work=$(realpath -m "${1:?usage: train.sh WORK [OUT]}")
 out=${2:+$(realpath -m "$2")}
-initial=${INITIAL:+$(realpath "$INITIAL")}
 cd "$(dirname "$0")"
 mkdir -p "$work"
 python=$(../Scripts/python-environment.sh "$work/venv" requirements.txt)
@@ -20,11 +19,12 @@ run() {
 }
 
 run toyworld.dataset "$work" --shards "${SHARDS:-24}"
-run toyworld.autoencoder "$work" --steps "${AUTOENCODER_STEPS:-2500}" --batch "${AUTOENCODER_BATCH:-16}" \
-  --threads "$OMP_NUM_THREADS" ${initial:+--initial "$initial/vae"}
-run toyworld.diffusion "$work" --minutes "${MINUTES:-300}" --cooldown "${COOLDOWN:-20}" --batch "${BATCH:-16}" \
-  --threads "$OMP_NUM_THREADS" ${initial:+--initial "$initial"}
-run toyworld.classifier "$work" --minutes "${CLASSIFIER_MINUTES:-20}" --threads "$OMP_NUM_THREADS"
+run toyworld.autoencoder "$work" --minutes "${AUTOENCODER_MINUTES:-240}" --batch "${AUTOENCODER_BATCH:-16}" \
+  --threads "$OMP_NUM_THREADS"
+run toyworld.diffusion "$work" --minutes "${MINUTES:-900}" --cooldown "${COOLDOWN:-300}" --batch "${BATCH:-64}" \
+  --threads "$OMP_NUM_THREADS"
+run toyworld.classifier "$work" --minutes "${JUDGE_MINUTES:-40}" --batch "${JUDGE_BATCH:-64}" \
+  --threads "$OMP_NUM_THREADS"
 if [[ -n "$out" ]]; then
   run toyworld.assemble "$work/model" "$out"
   run toyworld.evaluate "$out" "$work" --threads "$OMP_NUM_THREADS"

@@ -1,4 +1,4 @@
-"""Remake the table of docs/QUALITY.md: `python -m quality --work DIR --judge DIR`, or run.sh.
+"""Remake the table of docs/QUALITY.md: `python -m quality --work DIR`, or run.sh.
 
 Renders held-out clips, edits them with every method through the `fatezero` tool, and measures the results against the
 ideal edits. Goes on where it was interrupted.
@@ -14,7 +14,6 @@ from diffusers import StableDiffusionPipeline
 
 from toyworld import clips
 from toyworld.autoencoder import to_frames, to_tensor
-from toyworld.native import to_native, to_world
 from toyworld.shapes import SIDE
 from toyworld.world import Scene
 
@@ -39,8 +38,14 @@ def stacked(folder, pattern):
     return np.stack([np.asarray(picture) for picture in methods.pictures(folder, pattern)])
 
 
-def measured(judge, clip, description, edited, kind):
-    """All metrics of one edited clip."""
+@torch.no_grad()
+def compressed(pipeline, frames):
+    """What the autoencoder alone makes of frames."""
+    return to_frames(pipeline.vae.decode(pipeline.vae.encode(to_tensor(frames)).latent_dist.mode()).sample)
+
+
+def measured(judge, clip, description, edited, kind, unedited):
+    """All metrics of one edited clip; `unedited` are the source's frames after the autoencoder alone."""
     frames = stacked(edited, "*.png")
     source, ideal = stacked(clip, "frame-*.png"), stacked(clip, f"ideal-{kind}-*.png")
     objects = stacked(clip, "object-*.png")[..., 0] > 0
@@ -59,27 +64,25 @@ def measured(judge, clip, description, edited, kind):
     if kind in metrics.KEEPS_BACKGROUND:
         # The object may have another outline now: what either object covers is no background.
         changed = np.abs(ideal.astype(int) - source).max(-1) > 8
-        result["background error"] = metrics.background_error(frames, source, objects | changed)
+        result["background error"] = metrics.background_error(frames, unedited, objects | changed)
     return result
 
 
-@torch.no_grad()
-def ceilings(pipeline, tool, model, clip, out, description, steps):
+def ceilings(tool, model, clip, out, description, steps, unedited):
     """PSNR of the source after inversion and generation with its own prompt and guidance 1, and after the VAE alone."""
     source = stacked(clip, "frame-*.png")
-    pictures = to_native(pipeline, to_tensor(source))
-    reconstructed = to_world(pipeline.vae.decode(pipeline.vae.encode(pictures).latent_dist.mode()).sample)
     itself = json.loads(json.dumps(description))
     itself["edits"] = {"source": {"caption": description["caption"], "changes": {}}}
     plain = methods.METHODS["plain"]
     methods.run(tool, model, clip, out, plain, steps, ("--guidance-scale", "1"), ("source",), itself)
-    return metrics.psnr(stacked(out / "source", "*.png"), source), metrics.psnr(to_frames(reconstructed), source)
+    return metrics.psnr(stacked(out / "source", "*.png"), source), metrics.psnr(unedited, source)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for clips and edits")
-    parser.add_argument("--judge", type=pathlib.Path, required=True, help="folder with classifier.pt")
+    parser.add_argument("--judge", type=pathlib.Path, default=pathlib.Path(__file__).with_name("judge.safetensors"),
+                        help="weights of toyworld.classifier")
     parser.add_argument("--tool", type=pathlib.Path, default=REPOSITORY / ".build/release/fatezero")
     parser.add_argument("--model", type=pathlib.Path, default=REPOSITORY / "Models/toyworld")
     parser.add_argument("--clips", type=int, default=24)
@@ -107,6 +110,7 @@ def main():
     for number in range(arguments.clips):
         clip = drawn(arguments.work / f"clips-{seed}", seed, number, arguments.frames)
         description = methods.described(clip)
+        unedited = compressed(pipeline, stacked(clip, "frame-*.png"))
         for key in arguments.methods:
             place = out / clip.name / key
             if key == "sdedit":
@@ -117,10 +121,10 @@ def main():
             for kind in arguments.kinds:
                 if (place / kind).exists():
                     entry = {"clip": number, "kind": kind, "method": key}
-                    results["edits"].append(entry | measured(judge, clip, description, place / kind, kind))
+                    results["edits"].append(entry | measured(judge, clip, description, place / kind, kind, unedited))
         if not arguments.tune:
-            inverted, autoencoder = ceilings(pipeline, arguments.tool, model, clip, out / clip.name / "itself",
-                                             description, steps)
+            inverted, autoencoder = ceilings(arguments.tool, model, clip, out / clip.name / "itself", description, steps,
+                                             unedited)
             results["source"]["inverted"].append(inverted)
             results["source"]["autoencoder"].append(autoencoder)
         print(f"clip {number + 1} of {arguments.clips}", flush=True)

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from toyworld import classifier, dataset
+from toyworld import classifier
 from toyworld.autoencoder import to_tensor
 from toyworld.classifier import LABELS, effective_colour
+from toyworld.world import random_scene, render, to_bytes
 
 HEADS = {"style": "style", "attribute": "colour", "shape": "kind", "background": "ground"}
 """Which of the judge's heads tells whether an edit of a kind has come about."""
@@ -26,9 +27,10 @@ class Judge:
     """The classifier, with features that are told from what all pictures have in common."""
 
     @torch.no_grad()
-    def __init__(self, work):
-        self.network = classifier.load(work)
-        frames, _ = dataset.held_out(work)
+    def __init__(self, path):
+        self.network = classifier.load(path)
+        rng = np.random.default_rng(103)
+        frames = np.stack([to_bytes(render(random_scene(rng)).image) for _ in range(200)])
         self.centre = self.network.features(to_tensor(frames)).mean(0)
 
     @torch.no_grad()
@@ -51,10 +53,10 @@ def temporal_consistency(features):
     return float((features[1:] * features[:-1]).sum(1).mean())
 
 
-def background_error(frames, source, objects):
-    """Mean absolute difference from the source outside of the objects, in levels of 255."""
+def background_error(frames, unedited, objects):
+    """Mean absolute difference from the unedited frames outside of the objects, in levels of 255."""
     outside = ~grown(objects, MARGIN)
-    return float(np.abs(frames.astype(float) - source)[outside].mean())
+    return float(np.abs(frames.astype(float) - unedited)[outside].mean())
 
 
 def psnr(frames, reference):

@@ -1,16 +1,13 @@
 #!/usr/bin/env bash
-# run.sh WORK: remake the table and the plots of docs/QUALITY.md with .build/release/fatezero and Models/toyworld. WORK
-# is a folder of Training/train.sh: its frames and judge are used, and made if they are missing.
+# run.sh WORK [OPTION...]: remake the table and the plots of docs/QUALITY.md with .build/release/fatezero,
+# Models/toyworld and the judge beside this file. WORK keeps clips and edits: an interrupted run goes on. OPTION: of
+# `python -m quality`.
 set -euo pipefail
 
-work=$(realpath -m "${1:?usage: run.sh WORK}")
+work=$(realpath -m "${1:?usage: run.sh WORK [OPTION...]}")
+shift
 cd "$(dirname "$0")/../.."
 mkdir -p "$work"
 python=$(Scripts/python-environment.sh "$work/venv-quality" Benchmarks/quality/requirements.txt)
 export OMP_NUM_THREADS="${THREADS:-2}" OMP_WAIT_POLICY=passive PYTHONPATH=Benchmarks:Training
-
-if [[ ! -e "$work/classifier.pt" ]]; then
-  "$python" -m toyworld.dataset "$work" --shards 12
-  "$python" -m toyworld.classifier "$work" --minutes "${CLASSIFIER_MINUTES:-20}" --threads "$OMP_NUM_THREADS"
-fi
-"$python" -m quality --work "$work/quality" --judge "$work" --threads "$OMP_NUM_THREADS"
+"$python" -m quality --work "$work/quality" --threads "$OMP_NUM_THREADS" "$@"

@@ -5,7 +5,6 @@ import torch
 from PIL import Image
 
 from toyworld.autoencoder import to_frames, to_tensor
-from toyworld.native import to_native, to_world
 
 STRENGTH = 0.6
 """Share of the steps that is denoised."""
@@ -21,13 +20,13 @@ def edit(pipeline, frames, prompt, steps, guidance, seed):
     ids = pipeline.tokenizer(texts, padding="max_length", max_length=77, return_tensors="pt").input_ids
     text = pipeline.text_encoder(ids)[0].repeat_interleave(len(frames), 0)
     factor = pipeline.vae.config.scaling_factor
-    latents = pipeline.vae.encode(to_native(pipeline, to_tensor(frames))).latent_dist.mode() * factor
+    latents = pipeline.vae.encode(to_tensor(frames)).latent_dist.mode() * factor
     noise = torch.randn(latents[:1].shape, generator=torch.Generator().manual_seed(seed)).expand_as(latents)
     latents = scheduler.add_noise(latents, noise, times[:1])
     for time in times:
         plain, told = pipeline.unet(torch.cat([latents, latents]), time, text).sample.chunk(2)
         latents = scheduler.step(plain + guidance * (told - plain), time, latents).prev_sample
-    return to_frames(to_world(pipeline.vae.decode(latents / factor).sample))
+    return to_frames(pipeline.vae.decode(latents / factor).sample)
 
 
 def run(pipeline, clip, out, description, frames, steps, guidance, kinds):
