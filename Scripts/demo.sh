@@ -8,7 +8,7 @@ mkdir -p "$out"
 "$fatezero" edit -y "$clip" "$out/tiger.mp4" --mask-output "$out/mask.mp4" --edit "a [cat -> tiger] on the grass"
 "$fatezero" edit -y "$clip" "$out/watercolor.mp4" --preset style --source "a cat on the grass" \
   --edit "watercolor painting of a cat on the grass"
-"$fatezero" edit -y "$clip" "$out/snow.mp4" --edit "a cat on the [grass -> snow]"
+"$fatezero" edit -y "$clip" "$out/snow.mp4" --preset background --edit "a cat on the [grass -> snow]"
 # The mask in red over the clip.
 ffmpeg -v error -y -i "$clip" -i "$out/mask.mp4" -filter_complex \
   "[1:v]format=gray,lut=y=val/2,split[mask][size];[size]format=rgb24,lutrgb=r=255:g=0:b=0[red];[red][mask]alphamerge[tint];[0:v][tint]overlay" \

@@ -2,13 +2,18 @@
 
 import dataclasses
 import json
-import pathlib
 import subprocess
 
 from PIL import Image
 
 KINDS = ("style", "attribute", "shape", "background")
 """The kinds of edits, as `toyworld.clips.edits` names them."""
+
+
+SETTINGS = {"style": ("--preset", "style"), "background": ("--preset", "background")}
+"""What every method is given for a kind of edit, guidance included; else the model's own defaults."""
+GUIDANCE = {"background": 10}
+"""The guidance of those presets, for SDEdit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,23 +57,20 @@ def run(tool, model, clip, out, method, steps, extra=(), kinds=KINDS, descriptio
     """Edit a clip in one way. Leaves `out/KIND/*.png`; edits that are there are left alone."""
     description = description or described(clip)
     kinds = [kind for kind in kinds if method.suits(kind) and not (out / kind).exists()]
-    groups = [[kind] for kind in kinds] if method.blends else [kinds] if kinds else []
-    for group in groups:
-        unfinished = out / "unfinished-{n}"
+    for kind in kinds:
+        unfinished = out / "unfinished"
         command = [tool, "edit", "-y", clip / "frame-%02d.png", f"{unfinished}/", "--model", model,
-                   "--steps", str(steps), *method.options, *extra]
+                   "--steps", str(steps), *SETTINGS.get(kind, ()), *method.options, *extra]
         if method.names_source:
             command += ["--source", description["caption"]]
-        for kind in group:
-            command += ["--edit", description["edits"][kind]["caption"]]
-            if method.blends:
-                command += ["--blend-words", changed_words(description, kind)]
+        command += ["--edit", description["edits"][kind]["caption"]]
+        if method.blends:
+            command += ["--blend-words", changed_words(description, kind)]
         out.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{' '.join(map(str, command))}\nfailed:\n{done.stderr}")
-        for number, kind in enumerate(group, 1):
-            pathlib.Path(str(unfinished).format(n=number)).rename(out / kind)
+        unfinished.rename(out / kind)
 
 
 def pictures(folder, pattern="*.png"):

@@ -6,6 +6,8 @@ from PIL import Image
 
 from toyworld.autoencoder import to_frames, to_tensor
 
+from .methods import GUIDANCE
+
 STRENGTH = 0.6
 """Share of the steps that is denoised."""
 
@@ -33,7 +35,7 @@ def run(pipeline, clip, out, description, frames, steps, guidance, kinds):
     for kind in kinds:
         if (out / kind).exists():
             continue
-        edited = edit(pipeline, np.stack(frames), description["edits"][kind]["caption"], steps, guidance,
+        edited = edit(pipeline, np.stack(frames), description["edits"][kind]["caption"], steps, GUIDANCE.get(kind, guidance),
                       seed=int(clip.name.split("-")[-1]))
         unfinished = out / "unfinished"
         unfinished.mkdir(parents=True, exist_ok=True)

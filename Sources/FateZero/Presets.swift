@@ -1,4 +1,5 @@
-/// Named starting points, after the reference repository's configurations of the same kind.
+/// Named starting points: after the reference repository's configurations of the same kind, and one for surroundings,
+/// of which it has none.
 public struct Preset: Sendable {
   public let name: String
   /// One full sentence.
@@ -28,6 +29,14 @@ public enum Presets {
         "cross-mode": "replace", "cross-replace": "0.5", "self-replace": "0.5", "blend-attention": "on",
         "blend-threshold": "0.3",
       ]),
+    // An inverted latent holds its colours against the prompt; only strong guidance and attention of its own free it
+    // (docs/QUALITY.md).
+    preset(
+      "background", "Exchanges the surroundings and keeps the things in them.",
+      [
+        "cross-mode": "auto", "cross-replace": "0.0", "self-replace": "0.5", "blend-attention": "off",
+        "guidance-scale": "10",
+      ]),
   ]
 
   public static func named(_ name: String) -> Preset? { all.first { $0.name == name } }
@@ -35,7 +44,7 @@ public enum Presets {
   private static func preset(_ name: String, _ blurb: String, _ own: KeyValuePairs<String, String>) -> Preset {
     // The style and attribute configurations couple every frame to the middle one, from the second level on; those for
     // shapes use tuned models and leave the coupling to the model.
-    let coupling: KeyValuePairs = name == "shape" ? [:] : ["frame-coupling": "middle", "coupling-min-width": "second"]
+    let coupling: KeyValuePairs = ["shape", "background"].contains(name) ? [:] : ["frame-coupling": "middle", "coupling-min-width": "second"]
     return Preset(
       name: name, blurb: blurb,
       settings: (Array(own) + Array(coupling)).map { Preset.Setting(name: $0.key, text: $0.value) })

@@ -34,7 +34,7 @@ COARSE_NOISE = 0.3
 
 At the noisiest step an inverted latent still has 0.07 of the picture. In one cell that is nothing, in the mean of a
 hundred cells of 16 channels it tells the ground for certain: trained on white noise alone the model believes it rather than
-the prompt, and no edit changes the ground. Offset noise in several sizes hides it.
+the prompt, and few edits change the ground. Offset noise in several sizes hides it.
 """
 REPORT_EVERY = 100
 CHECKPOINT_SECONDS, SHEET_SECONDS = 300, 1200

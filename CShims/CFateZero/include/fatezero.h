@@ -146,7 +146,7 @@ typedef struct fatezero_options {
   /** Folder of a Stable Diffusion checkpoint in diffusers' layout; by default $FATEZERO_MODEL, else the small
    *  model that comes with FateZero. */
   const char *model;
-  /** A starting point for the other settings: style, attribute or shape; none by default. */
+  /** A starting point for the other settings: style, attribute, shape or background; none by default. */
   const char *preset;
   /** Size the model works at, in pixels, WIDTHxHEIGHT; auto takes the model's native area at the clip's aspect.
    *  The result has the clip's own size. */
