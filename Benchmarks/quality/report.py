@@ -45,6 +45,11 @@ def write(results, document, images):
              f"{results['guidance']}. Mean ± standard deviation over clips.", "### All edits", table(results)]
     for kind in KINDS:
         parts += [f"### {kind.capitalize()}", table(results, kind)]
+    images.mkdir(parents=True, exist_ok=True)
+    for metric, (heading, _, better) in METRICS.items():
+        path = images / f"quality-{metric.replace(' ', '-')}.png"
+        plot(results, metric, f"{heading} ({better} is better)", path)
+        parts.append(f"![{heading}](images/{path.name})")
     source = results["source"]
     parts += ["### The source itself", "Inversion and generation with the source's own prompt and guidance 1, nothing "
               f"fused: {cell(source['inverted'], 1)} dB PSNR; the autoencoder alone: "
@@ -54,9 +59,6 @@ def write(results, document, images):
     before, rest = text.split(begin)
     document.write_text(before + begin + "\n" + "\n\n".join(parts) + "\n\n" + end + rest.split(end)[1])
 
-    images.mkdir(parents=True, exist_ok=True)
-    for metric, (heading, _, better) in METRICS.items():
-        plot(results, metric, f"{heading} ({better} is better)", images / f"quality-{metric.replace(' ', '-')}.png")
 
 
 def plot(results, metric, title, path):
@@ -76,6 +78,10 @@ def plot(results, metric, title, path):
                      error_kw={"elinewidth": 0.8, "ecolor": "gray"})
     axes.set_xticks(range(len(KINDS)), KINDS)
     axes.set_title(title, fontsize=10)
+    if metric == "frame accuracy":
+        axes.set_ylim(0, 1)
+    elif metric != "temporal consistency":
+        axes.set_ylim(bottom=0)
     lowest = min((min(values(results, key, metric, kind), default=np.inf) for key in METHODS for kind in KINDS))
     if metric == "temporal consistency":
         axes.set_ylim(bottom=max(0, lowest - 0.05), top=1)

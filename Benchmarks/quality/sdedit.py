@@ -35,8 +35,8 @@ def run(pipeline, clip, out, description, frames, steps, guidance, kinds):
     for kind in kinds:
         if (out / kind).exists():
             continue
-        edited = edit(pipeline, np.stack(frames), description["edits"][kind]["caption"], steps, GUIDANCE.get(kind, guidance),
-                      seed=int(clip.name.split("-")[-1]))
+        edited = edit(pipeline, np.stack(frames), description["edits"][kind]["caption"], steps,
+                      GUIDANCE.get(kind, guidance), seed=int(clip.name.split("-")[-1]))
         unfinished = out / "unfinished"
         unfinished.mkdir(parents=True, exist_ok=True)
         for index, frame in enumerate(edited):
