@@ -5,7 +5,8 @@
  *     cc edit-clip.c $(pkg-config --cflags --libs fatezero) -o edit-clip
  *     ffmpeg -v error -i cat.mp4 -f rawvideo -pix_fmt rgb24 - |
  *       ./edit-clip 128 128 "a [cat -> tiger] on the grass" |
- *       ffmpeg -v error -f rawvideo -pixel_format rgb24 -video_size 128x128 -framerate 12 -i - -pix_fmt yuv420p tiger.mp4
+ *       ffmpeg -v error -f rawvideo -pixel_format rgb24 -video_size 128x128 -framerate 12 -i - \
+ *         -vf scale=out_color_matrix=bt709 -colorspace bt709 -pix_fmt yuv420p tiger.mp4
  *
  * Further arguments are settings: steps=20 clip-length=16 model=/path/to/stable-diffusion
  */

@@ -74,8 +74,8 @@ def main(source, result, *settings):
     raw = ["-f", "rawvideo", "-pix_fmt", "rgb24"]
     reader = subprocess.Popen(["ffmpeg", "-v", "error", "-i", source, *raw, "-"], stdout=subprocess.PIPE)
     writer = subprocess.Popen(
-        ["ffmpeg", "-v", "error", "-y", *raw, "-s", f"{width}x{height}", "-r", rate, "-i", "-", "-pix_fmt", "yuv420p",
-         result], stdin=subprocess.PIPE)
+        ["ffmpeg", "-v", "error", "-y", *raw, "-s", f"{width}x{height}", "-r", rate, "-i", "-",
+         "-vf", "scale=out_color_matrix=bt709", "-colorspace", "bt709", "-pix_fmt", "yuv420p", result], stdin=subprocess.PIPE)
 
     def write_edited():
         while (status := receive(context, frame)) == OK:

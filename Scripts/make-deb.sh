@@ -34,9 +34,7 @@ fatezero ($version) unstable; urgency=medium
 EOF
 gzip -9 -n <"$work/debian/changelog" >"$papers/changelog.gz"
 gzip -9 -n <CHANGELOG.md >"$papers/NEWS.gz"
-for example in edit-clip.c edit_clip.py cat.mp4; do
-  install -D -m 644 "Examples/$example" "$papers/examples/$example"
-done
+install -D -m 644 -t "$papers/examples" Examples/*
 gzip -9 -n "$root/usr/share/man/man1/fatezero.1"
 
 # What it needs of the system, from what its programs are linked with.

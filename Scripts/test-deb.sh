@@ -37,38 +37,41 @@ test ! -e /opt/swift && ! command -v swift
 apt update
 echo "apt install ./$(ls ./*.deb | head -1)"
 apt install ./*.deb
-examples=/usr/share/doc/fatezero/examples
-ln -s $examples/cat.mp4 .
 fatezero --version
 fatezero inspect | head -3
+cp /usr/share/doc/fatezero/examples/* .
 # Nothing but the package is needed to edit a file.
 edit="a [cat -> tiger] on the grass"
 settings=(--steps 10 --edit "$edit")
 fatezero edit cat.mp4 tiger.mp4 "${settings[@]}" 2>/dev/null
 
-apt install ffmpeg gcc libc6-dev pkg-config gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+apt install ffmpeg gcc libc6-dev pkg-config python3 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
 exact=bicubic+accurate_rnd+full_chroma_int
+IFS=, read -r width height rate count < <(ffprobe -v error -select_streams v -of csv=p=0 \
+  -show_entries stream=width,height,r_frame_rate,nb_frames cat.mp4)
 fatezero edit cat.mp4 command.mkv --video-codec ffv1 --output-pixel-format yuv420p "${settings[@]}" 2>/dev/null
 ffmpeg -v error -i cat.mp4 -an -c:v ffv1 source.mkv
 
 echo "the pipe"
-# NUT keeps no colour matrix, so RGB goes through it.
 ffmpeg -v error -i cat.mp4 -f nut -c:v rawvideo -pix_fmt rgb24 - |
   fatezero edit - - --output-format nut "${settings[@]}" 2>/dev/null |
-  ffmpeg -v error -i - -i cat.mp4 -map 0:v -map '1:a?' -c:a copy -vf scale=out_color_matrix=bt709:out_range=tv \
-    -pix_fmt yuv420p -c:v ffv1 pipe.mkv
+  ffmpeg -v error -i - -i cat.mp4 -map 0:v -map '1:a?' -c:a copy -vf scale=out_color_matrix=bt709 \
+    -colorspace bt709 -pix_fmt yuv420p -c:v ffv1 pipe.mkv
 
 echo "ffmpeg -vf"
 ffmpeg -v error -i cat.mp4 -vf "$(fatezero ffmpeg-filter --input cat.mp4 "${settings[@]}")" -c:v ffv1 -c:a copy filter.mkv
 
 echo "the C program"
-cc -std=c99 -Wall -Wextra -Werror $examples/edit-clip.c $(pkg-config --cflags --libs fatezero) -o edit-clip
+cc -std=c99 -Wall -Wextra -Werror edit-clip.c $(pkg-config --cflags --libs fatezero) -o edit-clip
 ffmpeg -v error -i cat.mp4 -sws_flags $exact -f rawvideo -pix_fmt rgb24 - |
-  ./edit-clip 128 128 "$edit" steps=10 2>/dev/null |
-  ffmpeg -v error -f rawvideo -pixel_format rgb24 -video_size 128x128 -framerate 12 -i - \
+  ./edit-clip "$width" "$height" "$edit" steps=10 2>/dev/null |
+  ffmpeg -v error -f rawvideo -pixel_format rgb24 -video_size "${width}x$height" -framerate "$rate" -i - \
     -sws_flags area+accurate_rnd+full_chroma_inp -vf scale=out_color_matrix=bt709:out_range=tv -pix_fmt yuv420p \
     -c:v ffv1 program.mkv
+
+echo "the Python program"
+python3 edit_clip.py cat.mp4 python.mkv "$edit" steps=10
 
 echo "gst-launch-1.0"
 gst-launch-1.0 -q filesrc location=cat.mp4 ! decodebin ! videoconvert ! fatezero edit="$edit" steps=10 ! videoconvert ! \
@@ -80,13 +83,13 @@ distance() {
 }
 status=0
 echo "decibels from the command's frames, and frames:"
-for file in source.mkv pipe.mkv filter.mkv program.mkv element.mkv; do
+for file in source.mkv pipe.mkv filter.mkv program.mkv python.mkv element.mkv; do
   decibels=$(distance $file command.mkv)
   frames=$(ffprobe -v error -count_frames -select_streams v -show_entries stream=nb_read_frames -of csv=p=0 $file)
   echo "  $file $decibels $frames"
   limit='d == "inf" || d > 35'
   [[ $file == source.mkv ]] && limit='d != "inf" && d < 30'
-  awk -v d="$decibels" "BEGIN { exit !($limit) }" && [[ $frames == 16 ]] || { echo "  that is wrong"; status=1; }
+  awk -v d="$decibels" "BEGIN { exit !($limit) }" && [[ $frames == "$count" ]] || { echo "  that is wrong"; status=1; }
 done
 exit $status
 EOF

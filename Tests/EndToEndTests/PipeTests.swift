@@ -11,20 +11,47 @@ extension EndToEndTests {
       bench = try Workbench()
     }
 
-    /// The second line that a new user tries.
-    @Test func rawFramesBetweenTwoFFmpegs() throws {
+    /// The pipes of the documents, with sound beside the picture.
+    @Test(arguments: [
+      ("README.md", "-f nut", 1), ("README.md", "-f rawvideo", 0), ("docs/ffmpeg.md", "-f nut", 1),
+    ])
+    func documentedPipe(document: String, words: String, sounds: Int) throws {
+      let pipe = try Document.block(of: document, with: "ffmpeg -v error -i in.mp4 \(words)")
       try bench.succeed(
         """
-        frames 25 9 | ffmpeg -v error -i - -c:v libx264 -pix_fmt yuv420p in.mp4
-        ffmpeg -v error -i in.mp4 -f rawvideo -pix_fmt rgb24 - \
-          | edit - - --input-format rawvideo --video-size 96x64 --pixel-format rgb24 --framerate 25 \
-            --output-format rawvideo \
-          | ffmpeg -v error -f rawvideo -pixel_format rgb24 -video_size 96x64 -framerate 25 -i - out.mp4
+        ffmpeg -v error -f lavfi -i testsrc=size=512x512:rate=25 -f lavfi -i sine -t 0.2 \
+          -vf scale=out_color_matrix=bt709:out_range=tv,format=yuv420p -colorspace bt709 -color_range tv in.mp4
+        fatezero() { "$FATEZERO" "$@" --model "$MODEL" --size 64x64 --steps 2; }
+        \(pipe)
         """)
       let after = try bench.probe("out.mp4")
-      #expect(after.videoFrames == 9)
-      #expect((after.video?.width, after.video?.height) == (96, 64))
+      #expect(after.videoFrames == 5)
+      #expect((after.video?.width, after.video?.height) == (512, 512))
+      #expect(after.streams.count { $0.codecType == "audio" } == sounds)
       #expect(try bench.succeed("ffmpeg -v error -xerror -i out.mp4 -f null -").errors == "")
+      #expect(try bench.pixels("out.mp4") != bench.pixels("in.mp4"))
+    }
+
+    /// What lies around the edit keeps the colours: a clip goes through the pipe unedited. As RGB, since numbers of
+    /// another matrix are other numbers.
+    @Test(arguments: ["bt709", "smpte170m"], ["-f nut", "-f rawvideo"])
+    func documentedPipeKeepsColours(matrix: String, words: String) throws {
+      let pipe = try Document.block(of: "README.md", with: "ffmpeg -v error -i in.mp4 \(words)")
+      let report = try bench.succeed(
+        """
+        ffmpeg -v error -f lavfi -i smptehdbars=size=512x512:rate=25 -frames:v 3 \
+          -vf scale=out_color_matrix=\(matrix):out_range=tv,format=yuv420p -colorspace \(matrix) -color_range tv \
+          -c:v libx264 -qp 0 in.mp4
+        fatezero() { cat; }
+        \(pipe)
+        ffmpeg -nostats -i out.mp4 -i in.mp4 -lavfi '[0:v]format=gbrp[a];[1:v]format=gbrp[b];[a][b]psnr' -f null -
+        """
+      ).errors
+      let decibels = try #require(report.firstMatch(of: /average:([0-9.]+|inf)/)).1
+      print("\(matrix) \(words): \(decibels) dB")
+      // With the other matrix it is 30.
+      #expect(decibels == "inf" || (Double(decibels) ?? 0) > 36)
+      #expect(try bench.probe("out.mp4").video?.colorSpace == "bt709")
     }
 
     @Test func yuv4mpegIsTheDefaultOnStandardOutput() throws {
