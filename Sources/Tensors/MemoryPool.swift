@@ -19,20 +19,47 @@ final class MemoryPool: Sendable {
 
   /// Returns all kept blocks to the system.
   func trim() {
-    let blocks = free.withLock { kept in
+    let kept = free.withLock { kept in
       defer { kept = [:] }
-      return kept.values.flatMap { $0 }
+      return kept
     }
-    for block in blocks { Glibc.free(block.base) }
+    for (byteCount, blocks) in kept {
+      for block in blocks { MemoryPool.release(block.base, byteCount: byteCount) }
+    }
   }
 
   deinit { trim() }
 
+  // Large blocks are mapped one by one: the heap would keep what lies between two that are still in use, gigabytes after an
+  // edit. In huge pages, where the system has some: an operator walks through hundreds of megabytes.
+
+  /// From how many bytes on a block is mapped.
+  private static let mappedByteCount = 1 << 20
+
+  /// Memory that is 64-byte aligned and not cleared, for `release`.
   static func allocate(_ byteCount: Int) throws -> UnsafeMutableRawPointer {
     var base: UnsafeMutableRawPointer?
-    guard byteCount >= 0, posix_memalign(&base, 64, max(byteCount, 64)) == 0, let base else {
+    if byteCount >= mappedByteCount {
+      base = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+      if base == MAP_FAILED {
+        base = nil
+      } else {
+        madvise(base, byteCount, MADV_HUGEPAGE)
+      }
+    } else if byteCount >= 0 {
+      posix_memalign(&base, 64, max(byteCount, 64))
+    }
+    guard let base else {
       throw TensorError("the system has no memory for a block of \(byteCount) bytes", isOutOfMemory: true)
     }
     return base
+  }
+
+  static func release(_ base: UnsafeMutableRawPointer, byteCount: Int) {
+    if byteCount >= mappedByteCount {
+      munmap(base, byteCount)
+    } else {
+      Glibc.free(base)
+    }
   }
 }

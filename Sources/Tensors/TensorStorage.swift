@@ -7,16 +7,16 @@ final class TensorStorage: @unchecked Sendable {
   private let owner: Owner
 
   private enum Owner {
-    case heap
+    case own
     case pool(MemoryPool)
     case file(MappedFile)
   }
 
-  /// Memory from the heap, not cleared. Throws where the system has none left.
+  /// Memory of its own, not cleared. Throws where the system has none left.
   init(byteCount: Int) throws {
     base = try MemoryPool.allocate(byteCount)
     self.byteCount = byteCount
-    owner = .heap
+    owner = .own
   }
 
   /// Memory from a pool, given back to it at the end.
@@ -45,7 +45,7 @@ final class TensorStorage: @unchecked Sendable {
 
   deinit {
     switch owner {
-    case .heap: free(base)
+    case .own: MemoryPool.release(base, byteCount: byteCount)
     case .pool(let pool): pool.give(base, byteCount: byteCount)
     case .file: break
     }
