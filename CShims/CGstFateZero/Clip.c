@@ -149,12 +149,38 @@ static void warn_of_fields(GstFateZeroClip *clip) {
       (NULL));
 }
 
+/** Whether an element upstream turns pictures by their tags. The tags themselves go on unchanged (GStreamer 1.22). */
+static gboolean turns_upstream(GstPad *sink) {
+  gboolean turns = FALSE;
+  GstPad *source = gst_pad_get_peer(sink);
+  while (source && !turns) {
+    GstElement *element = gst_pad_get_parent_element(source);
+    if (element && GST_IS_VIDEO_DIRECTION(element)) {
+      GstVideoOrientationMethod method = GST_VIDEO_ORIENTATION_IDENTITY;
+      g_object_get(element, "video-direction", &method, NULL);
+      turns = method == GST_VIDEO_ORIENTATION_AUTO;
+    }
+    g_clear_object(&element);
+    // Into bins and out of them as well: the two sides of a ghost pad are linked like the two of an element.
+    GstIterator *linked = gst_pad_iterate_internal_links(source);
+    g_clear_object(&source);
+    GValue value = G_VALUE_INIT;
+    if (linked && gst_iterator_next(linked, &value) == GST_ITERATOR_OK) {
+      source = gst_pad_get_peer(GST_PAD(g_value_get_object(&value)));
+      g_value_unset(&value);
+    }
+    g_clear_pointer(&linked, gst_iterator_free);
+  }
+  g_clear_object(&source);
+  return turns;
+}
+
 static void warn_of_turned_picture(GstFateZeroClip *clip, GstEvent *event) {
   GstTagList *tags = NULL;
   gst_event_parse_tag(event, &tags);
   char *orientation = NULL;
   if (clip->warned_of_turn || !gst_tag_list_get_string(tags, GST_TAG_IMAGE_ORIENTATION, &orientation)) return;
-  if (g_strcmp0(orientation, "rotate-0") != 0) {
+  if (g_strcmp0(orientation, "rotate-0") != 0 && !turns_upstream(BASE(clip)->sinkpad)) {
     clip->warned_of_turn = TRUE;
     GST_ELEMENT_WARNING(
         ELEMENT(clip), STREAM, FORMAT,
