@@ -54,7 +54,8 @@ public enum Knobs {
       kind: .path, range: "a folder", defaultText: "", read: { $0.model ?? "" },
       write: { $0.model = $1.isEmpty ? nil : $1 }),
     Knob(
-      name: "preset", blurb: "A starting point for the other settings: style, attribute, shape or background; none by default.",
+      name: "preset",
+      blurb: "A starting point for the other settings: style, attribute, shape or background; none by default.",
       kind: .choice(Presets.all.map(\.name)), range: Presets.all.map(\.name).joined(separator: ", "), defaultText: "",
       read: { _ in "" },
       write: { settings, text in

@@ -44,7 +44,8 @@ public enum Presets {
   private static func preset(_ name: String, _ blurb: String, _ own: KeyValuePairs<String, String>) -> Preset {
     // The style and attribute configurations couple every frame to the middle one, from the second level on; those for
     // shapes use tuned models and leave the coupling to the model.
-    let coupling: KeyValuePairs = ["shape", "background"].contains(name) ? [:] : ["frame-coupling": "middle", "coupling-min-width": "second"]
+    let coupling: KeyValuePairs =
+      ["shape", "background"].contains(name) ? [:] : ["frame-coupling": "middle", "coupling-min-width": "second"]
     return Preset(
       name: name, blurb: blurb,
       settings: (Array(own) + Array(coupling)).map { Preset.Setting(name: $0.key, text: $0.value) })
