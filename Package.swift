@@ -59,6 +59,14 @@ let package = Package(
       ],
       path: "Sources/fatezero"),
 
+    // `make bench` times it.
+    .executableTarget(
+      name: "Passes",
+      dependencies: [
+        "StableDiffusion", "Tensors", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Benchmarks/Passes"),
+
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion", "Tensors", "TestSupport"]),

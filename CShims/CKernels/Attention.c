@@ -68,19 +68,10 @@ INLINE void attend_rows(const int rows, const kernel_attention *a, size_t first)
 
   float *accumulators = a->accumulators + first * a->channel_stride;
   for (int r = 0; r < rows && first + (size_t)r < a->rows; r++) {
-    float *row = logits + (size_t)r * stride, *maximum = a->maxima + first + r, *sum = a->sums + first + r;
     ptrdiff_t visible = a->diagonal + (ptrdiff_t)first + r;
     if (visible > (ptrdiff_t)a->columns) visible = (ptrdiff_t)a->columns;
-    for (size_t c = visible < 0 ? 0 : (size_t)visible; c < columns; c++) row[c] = -INFINITY;
-    float largest = row_maximum(row, columns);
-    if (largest > *maximum) {
-      float factor = kernel_exp_negative(*maximum - largest);
-      float *accumulator = accumulators + (size_t)r * a->channel_stride;
-      for (size_t c = 0; c < a->channel_stride; c++) accumulator[c] *= factor;
-      *sum *= factor;
-      *maximum = largest;
-    }
-    *sum += exponentials(row, columns, *maximum);
+    softmax_state state = {a->maxima + first + r, a->sums + first + r, accumulators + (size_t)r * a->channel_stride};
+    meet_logits(logits + (size_t)r * stride, columns, visible, state, a->channel_stride);
   }
 
   size_t c = 0;

@@ -20,3 +20,20 @@ KERNEL void kernel_convert_bfloat16(const void *source, float *target, size_t co
   const unaligned_half *half = source;
   for (size_t i = 0; i < count; i++) target[i] = float_of_bits((uint32_t)half[i].bits << 16);
 }
+
+bool kernel_has_bfloat16(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+KERNEL void kernel_round_bfloat16(const float *source, uint16_t *target, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits = bits_of_float(source[i]);
+    // What is not a number stays so, whichever bits are cut off.
+    uint32_t quiet = (bits >> 16) | 0x40u, rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    target[i] = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+  }
+}

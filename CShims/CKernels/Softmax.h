@@ -36,3 +36,23 @@ INLINE float exponentials(float *row, size_t columns, float maximum) {
     for (size_t l = 0; l < step; l++) lanes[l] += lanes[l + step];
   return sum + lanes[0];
 }
+
+/// Where the softmax of one row stands: the largest logit so far, the sum of the exponentials, and their products with
+/// the values.
+typedef struct {
+  float *maximum, *sum, *accumulators;
+} softmax_state;
+
+/// A row's next logits, of which the first `visible` are seen and `columns` have room, become exponentials; the state is
+/// brought up to date.
+INLINE void meet_logits(float *row, size_t columns, ptrdiff_t visible, softmax_state state, size_t channels) {
+  for (size_t c = visible < 0 ? 0 : (size_t)visible; c < columns; c++) row[c] = -INFINITY;
+  float largest = row_maximum(row, columns);
+  if (largest > *state.maximum) {
+    float factor = kernel_exp_negative(*state.maximum - largest);
+    for (size_t c = 0; c < channels; c++) state.accumulators[c] *= factor;
+    *state.sum *= factor;
+    *state.maximum = largest;
+  }
+  *state.sum += exponentials(row, columns, *state.maximum);
+}

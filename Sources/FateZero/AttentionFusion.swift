@@ -64,7 +64,7 @@ final class AttentionFusion: AttentionProcessor {
         scale: call.scale)
     case .map(let map):
       let kept = try device.apply(
-        maps: map, values: call.values, valueFrames: call.operands.keyFrames, heads: site.heads)
+        maps: try device.float32(map), values: call.values, valueFrames: call.operands.keyFrames, heads: site.heads)
       guard share.contains(where: { $0 != 0 }) else { return kept }
       let own = try PlainAttention().attend(call, device: device)
       return try AttentionFusion.mixRows(own, kept, share: share)
@@ -87,7 +87,7 @@ final class AttentionFusion: AttentionProcessor {
       return try apply(try ownMap ?? own(), call.values)
     }
     // (A diag(own) + S M) V: the small matrices go to the values, the maps are never mixed.
-    let carried = try apply(sourceMap, try device.mixTokens(cross.source, call.values))
+    let carried = try apply(try device.float32(sourceMap), try device.mixTokens(cross.source, call.values))
     guard cross.step.keepsOwn else { return carried }
     return try device.add(try apply(try ownMap ?? own(), try device.mixTokens(cross.own, call.values)), carried)
   }

@@ -74,27 +74,26 @@ final class RecordingAttention: AttentionProcessor {
     let kept = call.batch(call.batches - 1)
     // Maps over the text are as small as their queries and are read more than once; maps over pixels are not.
     if keepsMaps || call.site.kind == .crossAttention {
-      entries[call.site] = .map(try device.attentionMaps(kept.operands, heads: call.site.heads, scale: call.scale))
+      let map = try device.attentionMaps(kept.operands, heads: call.site.heads, scale: call.scale)
+      entries[call.site] = .map(try device.kept(map))
     } else {
       entries[call.site] = .operands(
-        try RecordingAttention.compact(kept.operands, isPart: call.batches > 1, device: device))
+        try RecordingAttention.compact(kept.operands, device: device))
     }
     return attended
   }
 
   /// Keeps the keys of the frames that are read, once each.
-  private static func compact(_ operands: AttentionOperands, isPart: Bool, device: Device) throws -> AttentionOperands {
+  private static func compact(_ operands: AttentionOperands, device: Device) throws -> AttentionOperands {
     let read = Set(operands.keyFrames.joined()).sorted()
     var compacted = operands
     if read.count < operands.keys.shape[0] {
       let position = Dictionary(uniqueKeysWithValues: read.enumerated().map { ($0.element, $0.offset) })
       compacted.keys = try device.concatenate(read.map { operands.keys.rows($0..<$0 + 1) })
       compacted.keyFrames = operands.keyFrames.map { $0.compactMap { position[$0] } }
-    } else if isPart {
-      // A view would keep the unconditional run's half alive.
-      compacted.keys = try device.concatenate([operands.keys])
     }
-    if isPart { compacted.queries = try device.concatenate([operands.queries]) }
+    compacted.keys = try device.kept(compacted.keys)
+    compacted.queries = try device.kept(operands.queries)
     return compacted
   }
 }

@@ -57,7 +57,7 @@ struct CostEstimate: Sendable {
         case (.selfAttention, _):
           numbers = (frames + Double(coupled ? keyFrames : window.total)) * tokens * Double(site.channels)
         }
-        return bytes + 4 * numbers
+        return bytes + Double(plan.precision.byteCount) * numbers
       }
     }
     return (sizes.max() ?? 0, sizes.reduce(0, +))
@@ -74,14 +74,15 @@ struct CostEstimate: Sendable {
     let frame = Double(plan.frameSize.width) * Double(plan.frameSize.height)
     let picture = Double(plan.workingSize.width) * Double(plan.workingSize.height) * 12
     let winograd = convolutions == .winograd ? winogradBytes(plan, frames: window.total) : (weights: 0, workspace: 0)
-    return Double(60 << 20) + Double(parameterCount) * 4 + kept + latents
+    return Double(60 << 20) + Double(parameterCount * plan.precision.byteCount) + kept + latents
       + max(unetBytes(plan, frames: window.total * runs), autoencoderBytes(plan)) + 6 * frame
       + Double(window.count) * (frame + picture * Double(1 + plan.edits.count)) + winograd.weights + winograd.workspace
   }
 
   /// Bytes of the packed weights.
   func weightBytes(_ plan: EditPlan, convolutions: Device.Convolutions) -> Double {
-    Double(parameterCount) * 4 + (convolutions == .winograd ? winogradBytes(plan, frames: 1).weights : 0)
+    Double(parameterCount * plan.precision.byteCount)
+      + (convolutions == .winograd ? winogradBytes(plan, frames: 1).weights : 0)
   }
 
   /// What Winograd's convolutions need besides: weights of four times the size, and the workspace of the largest, in which
@@ -94,7 +95,9 @@ struct CostEstimate: Sendable {
       let workspace = suited.map { shape in
         4 * 3.25 * Double(images) * Double(shape.rows) * Double(shape.columns) * Double(shape.inputs + shape.outputs)
       }
-      return (suited.reduce(0) { $0 + 4 * 3 * $1.parameters }, workspace.max() ?? 0)
+      // Of the direct way's weights there are none then.
+      let more = Double(4 * 4 - plan.precision.byteCount)
+      return (suited.reduce(0) { $0 + more * $1.parameters }, workspace.max() ?? 0)
     }
     let parts = [bytes(own, images: frames), bytes(images.encode, images: 1), bytes(images.decode, images: 1)]
     return (parts.reduce(0) { $0 + $1.weights }, parts.map(\.workspace).max() ?? 0)

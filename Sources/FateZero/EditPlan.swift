@@ -43,6 +43,8 @@ public struct EditPlan: Sendable {
   /// Frames per window; nil is the whole clip.
   public let clipLength: Int?
   public let record: Settings.Record
+  /// What the device is to compute in.
+  public let precision: Device.Precision
   public let sites: [AttentionSite]
   /// The cross-attention layers that the blending mask is taken from.
   public let maskSites: [AttentionSite]
@@ -118,6 +120,10 @@ public struct EditPlan: Sendable {
     }
     clipLength = shared.clipLength > 0 ? shared.clipLength : nil
     record = shared.record
+    precision = shared.precision.ofDevice
+    guard precision == .float32 || precision == .fastest else {
+      throw SettingsError("this processor has no bf16 arithmetic (AVX512-BF16); use f32 or auto", in: "precision")
+    }
     maskSites = BlendMask.sites(
       among: sites, latentRows: latentRows, latentColumns: latentColumns, maxTokens: shared.fusionMaxTokens)
 
@@ -166,7 +172,7 @@ public struct EditPlan: Sendable {
     inversionBasis = Inversion.Basis(
       model: model.identity, sourceTokens: sourceTokens, reconstructionTokens: reconstructionTokens,
       frameSize: frameSize, workingSize: workingSize, timesteps: scheduler.timesteps, coupling: coupling,
-      couplingMinWidth: couplingMinWidth, precision: shared.precision)
+      couplingMinWidth: couplingMinWidth, precision: precision)
   }
 
   /// Adds a warning once.

@@ -37,7 +37,7 @@ public struct Inversion: Sendable {
     let timesteps: [Int]
     let coupling: [FrameReference]
     let couplingMinWidth: Int
-    let precision: Settings.Precision
+    let precision: Device.Precision
   }
 
   /// - Throws: `InversionMismatch` where `plan` is not for this inversion.

@@ -148,7 +148,10 @@ public enum Knobs {
     integer(
       "clip-length", "Frames edited together (one window); default 8, and 0 is the whole clip.", 0...100_000,
       \.clipLength),
-    choice("precision", "Arithmetic of the network; f32 (the default).", \.precision),
+    choice(
+      "precision",
+      "Arithmetic of the network: f32, bf16 (faster, in half of the memory, with errors below a hundredth), or auto (the "
+        + "default), which is bf16 where the processor has it.", \.precision),
     integer("threads", "Number of threads; default 0, all CPUs this process may run on.", 0...1024, \.threads),
     choice(
       "record",

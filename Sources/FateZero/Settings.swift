@@ -1,3 +1,5 @@
+import Tensors
+
 /// Steps at which cross-attention is taken from the source.
 public struct CrossReplace: Sendable, Equatable {
   /// For every word that has no range of its own.
@@ -60,7 +62,20 @@ public struct WorkingSize: Sendable, Equatable {
 public struct Settings: Sendable, Equatable {
   public enum BlendAttention: String, Sendable, CaseIterable { case auto, on, off }
   public enum AttentionSource: String, Sendable, CaseIterable { case inversion, reconstruction, none }
-  public enum Precision: String, Sendable, CaseIterable { case float32 = "f32" }
+  public enum Precision: String, Sendable, CaseIterable {
+    /// `bfloat16` where the processor computes in it, else `float32`.
+    case automatic = "auto"
+    case float32 = "f32"
+    case bfloat16 = "bf16"
+
+    public var ofDevice: Device.Precision {
+      switch self {
+      case .automatic: .fastest
+      case .float32: .float32
+      case .bfloat16: .bfloat16
+      }
+    }
+  }
   public enum Record: String, Sendable, CaseIterable {
     case queriesKeys = "queries-keys"
     case maps, recompute
@@ -102,7 +117,7 @@ public struct Settings: Sendable, Equatable {
   public var clipLength = 8
   /// nil: the model's native area at the clip's aspect.
   public var size: WorkingSize?
-  public var precision = Precision.float32
+  public var precision = Precision.automatic
   /// 0: the CPUs this process may run on.
   public var threads = 0
   public var record = Record.queriesKeys

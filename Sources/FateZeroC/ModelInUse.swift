@@ -49,13 +49,17 @@ final class ModelInUse {
   /// The opened model's weights on a device.
   /// - Parameter progress: Told the parts that are done, of how many; on the calling thread.
   func load(
-    threads: Int, convolutions: Device.Convolutions, cancellation: Cancellation,
+    threads: Int, precision: Device.Precision, convolutions: Device.Convolutions, cancellation: Cancellation,
     progress: @escaping (Int, Int) -> Void, poll: @escaping () -> Void
   ) throws -> ClipEditor.Engine {
     guard let opened else { throw Failure(FATEZERO_INTERNAL, "no model was opened") }
-    if let loaded, loaded.threads == threads, loaded.engine.device.convolutions == convolutions { return loaded.engine }
+    if let loaded, loaded.threads == threads, loaded.engine.device.precision == precision,
+      loaded.engine.device.convolutions == convolutions
+    {
+      return loaded.engine
+    }
     loaded = nil
-    let device = try Device(threads: threads, convolutions: convolutions)
+    let device = try Device(threads: threads, precision: precision, convolutions: convolutions)
     let done = Counter()
     var told = -1
     func tell() {

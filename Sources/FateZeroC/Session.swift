@@ -214,7 +214,7 @@ final class Session {
       callbacks.log(
         FATEZERO_LOG_INFORMATION,
         "frames of \(plan.frameSize), edited at \(plan.workingSize) with the model \(opened.directory.path) "
-          + "(\(opened.directory.identity))")
+          + "(\(opened.directory.identity)) in \(plan.precision.rawValue)")
     }
     let convolutions = plan.convolutions(frames: frames, memoryLimit: limit)
     let poll = { [unowned self] in pollCancellation() }
@@ -230,7 +230,7 @@ final class Session {
       }, poll: poll,
       engine: { [unowned self] in
         try model.load(
-          threads: settings.threads, convolutions: convolutions, cancellation: cancellation,
+          threads: settings.threads, precision: plan.precision, convolutions: convolutions, cancellation: cancellation,
           progress: { [unowned self] part, parts in
             callbacks.progress(phase: FATEZERO_PHASE_LOAD, step: part, steps: parts)
             poll()

@@ -20,12 +20,39 @@ extension Device {
     }
   }
 
+  /// A copy to keep for later attention: rounded where that rounds its factors anyway, else as it is.
+  public func kept(_ x: Tensor) throws -> Tensor {
+    try requireFloat32(x, in: "keeping")
+    return try run {
+      let storage = try TensorStorage(byteCount: x.count * (precision == .bfloat16 ? 2 : 4))
+      let y = Tensor(shape: x.shape, elementType: precision == .bfloat16 ? .bfloat16 : .float32, storage: storage)
+      if precision == .bfloat16 { try round(x, into: storage.base) } else { try copy(x, into: y) }
+      return y
+    }
+  }
+
+  private func round(_ x: Tensor, into rounded: UnsafeMutableRawPointer) throws {
+    let (source, target) = (x.floatPointer, rounded.assumingMemoryBound(to: UInt16.self))
+    try parallel(count: x.count, grain: 4 * Device.grain) {
+      kernel_round_bfloat16(source + $0.lowerBound, target + $0.lowerBound, $0.count)
+    }
+  }
+
   /// Like `float32`, in memory that goes back to the system and not to the pool: for weights, each of a size of its
   /// own.
   func weights(_ x: Tensor) throws -> Tensor {
     guard Tensor.count(of: x.shape) != nil else { throw TensorError("the shape \(x.shape) is not one of a tensor") }
     let storage = try TensorStorage(byteCount: x.count * 4)
     return try converted(x, into: Tensor(shape: x.shape, elementType: .float32, storage: storage))
+  }
+
+  /// The numbers of `x` as the engine multiplies them, to be read until the operator ends: rounded in the workspace, or
+  /// where they lie.
+  func factors(_ x: Tensor) throws -> UnsafeMutableRawPointer {
+    guard precision == .bfloat16 else { return UnsafeMutableRawPointer(mutating: x.bytes) }
+    let rounded = try workspace(byteCount: x.count * 2).base
+    try round(x, into: rounded)
+    return rounded
   }
 
   private func converted(_ x: Tensor, into y: Tensor) throws -> Tensor {

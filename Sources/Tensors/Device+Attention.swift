@@ -8,7 +8,8 @@ extension Device {
   public func attention(
     _ operands: AttentionOperands, values: Tensor, heads: Int, scale: Float, causal: Bool = false
   ) throws -> Tensor {
-    let extents = try AttentionExtents(operands, values: values, valueFrames: operands.keyFrames, heads: heads)
+    let extents = try AttentionExtents(
+      operands, values: values, valueFrames: operands.keyFrames, heads: heads, precision: precision)
     return try run {
       let result = try makeResult(operands.queries.shape)
       try attend(
@@ -91,8 +92,12 @@ extension Device {
     own: AttentionOperands, source: AttentionOperands, ownShare: [Float], values: Tensor, heads: Int, scale: Float
   ) throws -> Tensor {
     let valueFrames = own.keyFrames
-    let extents = try AttentionExtents(own, values: values, valueFrames: valueFrames, heads: heads)
-    guard try AttentionExtents(source, values: values, valueFrames: valueFrames, heads: heads) == extents else {
+    let extents = try AttentionExtents(
+      own, values: values, valueFrames: valueFrames, heads: heads, precision: precision)
+    guard
+      try AttentionExtents(source, values: values, valueFrames: valueFrames, heads: heads, precision: precision)
+        == extents
+    else {
       throw TensorError("queries \(source.queries.shape) cannot stand in for \(own.queries.shape)")
     }
     let queries = extents.queryTokens
@@ -194,10 +199,52 @@ struct AttentionWorkspace {
     count = end
   }
 
-  /// Queries are kept in blocks, their channels interleaved.
-  func query(_ row: Int, _ extents: AttentionExtents) -> Int {
+  /// Queries are kept in blocks, their channels (or pairs of channels) interleaved.
+  func query(_ row: Int, channels: Int) -> Int {
     let block = Int(KERNEL_ATTENTION_ROWS)
-    return queries + row / block * block * extents.channels + row % block
+    return queries + row / block * block * channels + row % block
+  }
+}
+
+/// The loops of one precision.
+struct AttentionKernels {
+  let precision: Device.Precision
+  let extents: AttentionExtents
+
+  /// What `channels` numbers are packed into.
+  func words(_ channels: Int) -> Int { precision == .bfloat16 ? (channels + 1) / 2 : channels }
+
+  func pack(query: Tensor, at index: Int, into packed: UnsafeMutablePointer<Float>) {
+    switch precision {
+    case .float32: kernel_pack_query(query.floatPointer + index, extents.channels, packed)
+    case .bfloat16:
+      kernel_pack_query_bfloat16(query.address(of: index), query.elementType == .bfloat16, extents.channels, packed)
+    }
+  }
+
+  func pack(keys: Tensor, at index: Int, columns: Int, into packed: UnsafeMutablePointer<Float>) {
+    switch precision {
+    case .float32: kernel_pack_keys(keys.floatPointer + index, extents.width, columns, extents.channels, packed)
+    case .bfloat16:
+      kernel_pack_keys_bfloat16(
+        keys.address(of: index), keys.elementType == .bfloat16, extents.width, columns, extents.channels, packed)
+    }
+  }
+
+  func pack(
+    values: UnsafePointer<Float>, columns: Int, channelStride: Int, into packed: UnsafeMutablePointer<Float>
+  ) {
+    switch precision {
+    case .float32: kernel_pack_values(values, extents.width, columns, extents.channels, channelStride, packed)
+    case .bfloat16: kernel_pack_values_bfloat16(values, extents.width, columns, extents.channels, channelStride, packed)
+    }
+  }
+
+  func attend(_ attention: UnsafePointer<kernel_attention>) {
+    switch precision {
+    case .float32: kernel_attend(attention)
+    case .bfloat16: kernel_attend_bfloat16(attention)
+    }
   }
 }
 
@@ -207,10 +254,12 @@ struct AttentionTile {
 }
 
 extension AttentionExtents {
+  /// - Parameter precision: bf16 takes queries and keys that are rounded already.
   /// - Throws: `TensorError` where the shapes do not fit each other or a list names a frame that is not there.
-  init(_ operands: AttentionOperands, heads: Int) throws {
+  init(_ operands: AttentionOperands, heads: Int, precision: Device.Precision = .float32) throws {
     let (queries, keys) = (operands.queries, operands.keys)
-    for tensor in [queries, keys] where !tensor.isReadableAsFloat {
+    let isRounded = queries.elementType == .bfloat16 && keys.elementType == .bfloat16 && precision == .bfloat16
+    for tensor in [queries, keys] where !isRounded && !tensor.isReadableAsFloat {
       throw TensorError("attention needs float32, not \(tensor.elementType) of shape \(tensor.shape): convert it first")
     }
     guard queries.shape.count == 3, keys.shape.count == 3, heads > 0, queries.shape[2] > 0,
@@ -226,8 +275,10 @@ extension AttentionExtents {
       channels: queries.shape[2] / heads)
   }
 
-  init(_ operands: AttentionOperands, values: Tensor, valueFrames: [[Int]], heads: Int) throws {
-    try self.init(operands, heads: heads)
+  init(
+    _ operands: AttentionOperands, values: Tensor, valueFrames: [[Int]], heads: Int, precision: Device.Precision
+  ) throws {
+    try self.init(operands, heads: heads, precision: precision)
     guard values.isReadableAsFloat else {
       throw TensorError("attention needs float32, not \(values.elementType) of shape \(values.shape): convert it first")
     }
@@ -251,16 +302,24 @@ extension AttentionExtents {
     }
   }
 
+  func queryIndex(_ frame: Int, _ token: Int, _ head: Int) -> Int {
+    (frame * queryTokens + token) * width + head * channels
+  }
+
+  func keyIndex(_ frame: Int, _ token: Int, _ head: Int) -> Int {
+    (frame * keyTokens + token) * width + head * channels
+  }
+
   func query(_ tensor: Tensor, _ frame: Int, _ token: Int, _ head: Int) -> UnsafePointer<Float> {
-    tensor.floatPointer + (frame * queryTokens + token) * width + head * channels
+    tensor.floatPointer + queryIndex(frame, token, head)
   }
 
   func key(_ tensor: Tensor, _ frame: Int, _ token: Int, _ head: Int) -> UnsafePointer<Float> {
-    tensor.floatPointer + (frame * keyTokens + token) * width + head * channels
+    tensor.floatPointer + keyIndex(frame, token, head)
   }
 
   func result(_ tensor: Tensor, _ frame: Int, _ token: Int, _ head: Int) -> UnsafeMutablePointer<Float> {
-    tensor.mutableFloatPointer + (frame * queryTokens + token) * width + head * channels
+    tensor.mutableFloatPointer + queryIndex(frame, token, head)
   }
 }
 
@@ -280,6 +339,7 @@ extension Device {
     causal: Bool, rows: [[Int]], shares: [Float]?, into result: Tensor
   ) throws {
     let layout = AttentionWorkspace(extents)
+    let kernels = AttentionKernels(precision: precision, extents: extents)
     let workspace = try makeResult([threads, layout.count])
     let columns = extents.keyTokens * (operands.keyFrames.map(\.count).max() ?? 1)
     try parallel(
@@ -289,9 +349,9 @@ extension Device {
       let base = workspace.mutableFloatPointer + worker * layout.count
       let tokens = rows[tile.frame][tile.first..<tile.first + tile.count]
       for (row, token) in tokens.enumerated() {
-        kernel_pack_query(
-          extents.query(operands.queries, tile.frame, token, tile.head), extents.channels,
-          base + layout.query(row, extents))
+        kernels.pack(
+          query: operands.queries, at: extents.queryIndex(tile.frame, token, tile.head),
+          into: base + layout.query(row, channels: kernels.words(extents.channels)))
       }
       (base + layout.accumulators).update(repeating: 0, count: tile.count * layout.channelStride)
       (base + layout.maxima).update(repeating: -.infinity, count: tile.count)
@@ -302,19 +362,19 @@ extension Device {
           // A causal tile needs no keys past its last query.
           if causal, let last = tokens.last, piece > last { break }
           let columns = min(layout.pieceColumns, extents.keyTokens - piece)
-          kernel_pack_keys(
-            extents.key(operands.keys, keyFrame, piece, tile.head), extents.width, columns, extents.channels,
-            base + layout.keys)
-          kernel_pack_values(
-            extents.key(values, valueFrame, piece, tile.head), extents.width, columns, extents.channels,
-            layout.channelStride, base + layout.values)
+          kernels.pack(
+            keys: operands.keys, at: extents.keyIndex(keyFrame, piece, tile.head), columns: columns,
+            into: base + layout.keys)
+          kernels.pack(
+            values: extents.key(values, valueFrame, piece, tile.head), columns: columns,
+            channelStride: layout.channelStride, into: base + layout.values)
           let diagonal = causal ? tile.first + 1 - piece : columns
           var attention = kernel_attention(
             rows: tile.count, columns: columns, channels: extents.channels, channel_stride: layout.channelStride,
             scale: scale, diagonal: diagonal, queries: base + layout.queries, keys: base + layout.keys,
             values: base + layout.values, logits: base + layout.logits, maxima: base + layout.maxima,
             sums: base + layout.sums, accumulators: base + layout.accumulators)
-          kernel_attend(&attention)
+          kernels.attend(&attention)
         }
       }
 

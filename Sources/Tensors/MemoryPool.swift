@@ -1,31 +1,49 @@
 import Glibc
 import Synchronization
 
-/// Blocks that finished tensors leave behind, kept for the next tensor of the same size. The passes of a UNet ask for
+/// Blocks that finished tensors leave behind, kept for the next tensor of about that size. The passes of a UNet ask for
 /// the same sizes again and again; without the pool each would be mapped, cleared and unmapped by the system.
 final class MemoryPool: Sendable {
-  private struct Block: @unchecked Sendable { let base: UnsafeMutableRawPointer }
-  private let free = Mutex<[Int: [Block]]>([:])
-
-  func take(_ byteCount: Int) throws -> UnsafeMutableRawPointer {
-    if let block = free.withLock({ $0[byteCount]?.popLast() }) { return block.base }
-    return try MemoryPool.allocate(byteCount)
+  struct Block: @unchecked Sendable {
+    let base: UnsafeMutableRawPointer
+    let byteCount: Int
   }
 
-  func give(_ base: UnsafeMutableRawPointer, byteCount: Int) {
-    let block = Block(base: base)
-    free.withLock { $0[byteCount, default: []].append(block) }
+  /// Smallest first.
+  private let free = Mutex<[Block]>([])
+
+  /// A block of at least so many bytes. The levels of a UNet ask in turn: a block that is up to twice as large serves as
+  /// well, or each level would leave its own behind.
+  func take(_ byteCount: Int) throws -> Block {
+    let found = free.withLock { blocks -> Block? in
+      let index = MemoryPool.position(of: byteCount, in: blocks)
+      guard index < blocks.count, blocks[index].byteCount / 2 <= byteCount else { return nil }
+      return blocks.remove(at: index)
+    }
+    return try found ?? Block(base: MemoryPool.allocate(byteCount), byteCount: byteCount)
+  }
+
+  func give(_ block: Block) {
+    free.withLock { $0.insert(block, at: MemoryPool.position(of: block.byteCount, in: $0)) }
+  }
+
+  /// Of the first block that is not smaller.
+  private static func position(of byteCount: Int, in blocks: [Block]) -> Int {
+    var (low, high) = (0, blocks.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if blocks[middle].byteCount < byteCount { low = middle + 1 } else { high = middle }
+    }
+    return low
   }
 
   /// Returns all kept blocks to the system.
   func trim() {
-    let kept = free.withLock { kept in
-      defer { kept = [:] }
+    let blocks = free.withLock { kept in
+      defer { kept = [] }
       return kept
     }
-    for (byteCount, blocks) in kept {
-      for block in blocks { MemoryPool.release(block.base, byteCount: byteCount) }
-    }
+    for block in blocks { MemoryPool.release(block.base, byteCount: block.byteCount) }
   }
 
   deinit { trim() }

@@ -35,7 +35,8 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
     let typical = Key(
       images: 2, rows: max(32, geometry.kernelRows), columns: max(32, geometry.kernelColumns), adds: false)
     let asked = try OneDNNConvolution.primitive(
-      typical, geometry, hasBias: bias != nil, weights: try dnnl_memory_desc_t(weight.shape, dnnl_format_tag_any),
+      typical, geometry, hasBias: bias != nil,
+      weights: try dnnl_memory_desc_t(weight.shape, dnnl_format_tag_any, engine.factorType),
       engine: engine)
     return OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
   }
@@ -69,11 +70,11 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
       }
       // Some sizes want another layout: the library then refuses this one, or falls back to its plain loops.
       if let found = try? make(weights.preferred), !found.isReference { return found }
-      return try make(try dnnl_memory_desc_t(geometry.weightShape, dnnl_format_tag_any))
+      return try make(try dnnl_memory_desc_t(geometry.weightShape, dnnl_format_tag_any, engine.factorType))
     }
     let packed = try weights.find(primitive.weights, engine: engine)
     var arguments: [OneDNNPrimitive.Argument] = [
-      (DNNL_ARG_SRC_0, try OneDNNConvolution.images(x.shape), UnsafeMutableRawPointer(mutating: x.bytes)),
+      (DNNL_ARG_SRC_0, try OneDNNConvolution.images(x.shape, engine.factorType), try device.factors(x)),
       (DNNL_ARG_WEIGHTS_0, packed.descriptor, packed.pointer),
       (DNNL_ARG_DST_0, try OneDNNConvolution.images(y.shape), UnsafeMutableRawPointer(y.mutableFloatPointer)),
     ]
@@ -89,8 +90,8 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
   }
 
   /// (n, h, w, c) in memory, which the library wants named in the order n, c, h, w.
-  static func images(_ shape: [Int]) throws -> dnnl_memory_desc_t {
-    try dnnl_memory_desc_t([shape[0], shape[3], shape[1], shape[2]], dnnl_acdb)
+  static func images(_ shape: [Int], _ type: dnnl_data_type_t = dnnl_f32) throws -> dnnl_memory_desc_t {
+    try dnnl_memory_desc_t([shape[0], shape[3], shape[1], shape[2]], dnnl_acdb, type)
   }
 
   private static func primitive(
@@ -100,7 +101,7 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
       throw TensorError("an image of \(key.rows)x\(key.columns) is smaller than the kernel")
     }
     var operation = dnnl_convolution_desc_t()
-    var source = try images([key.images, key.rows, key.columns, geometry.inputs])
+    var source = try images([key.images, key.rows, key.columns, geometry.inputs], engine.factorType)
     var weights = weights
     var bias = hasBias ? try dnnl_memory_desc_t([geometry.outputs], dnnl_a) : dnnl_memory_desc_t()
     var result = try images([key.images, size.rows, size.columns, geometry.outputs])

@@ -5,8 +5,10 @@ import CDNNL
 final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
   let engine: dnnl_engine_t
   let stream: dnnl_stream_t
+  /// Of the factors of products and convolutions.
+  let factorType: dnnl_data_type_t
 
-  init() throws {
+  init(precision: Device.Precision) throws {
     var engine: dnnl_engine_t?
     try check(dnnl_engine_create(&engine, dnnl_cpu, 0), "set up")
     var stream: dnnl_stream_t?
@@ -16,6 +18,7 @@ final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
       throw TensorError("oneDNN could not be set up: \(describe(status))")
     }
     (self.engine, self.stream) = (engine, stream)
+    factorType = precision == .bfloat16 ? dnnl_bf16 : dnnl_f32
   }
 
   deinit {
@@ -56,13 +59,12 @@ func check(_ status: dnnl_status_t, _ action: @autoclosure () -> String) throws 
 private func describe(_ status: dnnl_status_t) -> String { String(cString: dnnl_status2str(status)) }
 
 extension dnnl_memory_desc_t {
-  /// A float32 array of the given extents; the tag says in which order they lie, `dnnl_format_tag_any` leaves it to
-  /// the library.
-  init(_ extents: [Int], _ tag: dnnl_format_tag_t) throws {
+  /// An array of the given extents; the tag says in which order they lie, `dnnl_format_tag_any` leaves it to the library.
+  init(_ extents: [Int], _ tag: dnnl_format_tag_t, _ type: dnnl_data_type_t = dnnl_f32) throws {
     self.init()
     let extents = extents.map(dnnl_dim_t.init)
     try check(
-      dnnl_memory_desc_init_by_tag(&self, CInt(extents.count), extents, dnnl_f32, tag),
+      dnnl_memory_desc_init_by_tag(&self, CInt(extents.count), extents, type, tag),
       "describe an array of \(extents)")
   }
 

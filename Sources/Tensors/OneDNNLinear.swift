@@ -26,7 +26,8 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
     )
     let asked = try OneDNNLinear.primitive(
       Key(rows: OneDNNLinear.typicalRows, activation: .none, adds: false), inputs: inputs, outputs: outputs,
-      hasBias: bias != nil, weights: try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any), engine: engine)
+      hasBias: bias != nil,
+      weights: try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any, engine.factorType), engine: engine)
     weights = OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
   }
 
@@ -40,12 +41,15 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
       }
       // Some shapes want another layout: the library then refuses this one, or falls back to its plain loops.
       if let found = try? make(weights.preferred), !found.isReference { return found }
-      return try make(try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any))
+      return try make(try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any, engine.factorType))
     }
     let packed = try weights.find(primitive.weights, engine: engine)
     let result = try dnnl_memory_desc_t([rows, outputs], dnnl_ab)
     var arguments: [OneDNNPrimitive.Argument] = [
-      (DNNL_ARG_SRC_0, try dnnl_memory_desc_t([rows, inputs], dnnl_ab), UnsafeMutableRawPointer(mutating: x.bytes)),
+      (
+        DNNL_ARG_SRC_0, try dnnl_memory_desc_t([rows, inputs], dnnl_ab, engine.factorType),
+        try device.factors(x)
+      ),
       (DNNL_ARG_WEIGHTS_0, packed.descriptor, packed.pointer),
       (DNNL_ARG_DST_0, result, UnsafeMutableRawPointer(y.mutableFloatPointer)),
     ]
@@ -64,7 +68,7 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
     _ key: Key, inputs: Int, outputs: Int, hasBias: Bool, weights: dnnl_memory_desc_t, engine: OneDNNEngine
   ) throws -> OneDNNPrimitive {
     var operation = dnnl_matmul_desc_t()
-    var source = try dnnl_memory_desc_t([key.rows, inputs], dnnl_ab)
+    var source = try dnnl_memory_desc_t([key.rows, inputs], dnnl_ab, engine.factorType)
     var weights = weights
     var bias = hasBias ? try dnnl_memory_desc_t([1, outputs], dnnl_ab) : dnnl_memory_desc_t()
     var result = try dnnl_memory_desc_t([key.rows, outputs], dnnl_ab)

@@ -114,6 +114,7 @@ extension Tensor {
   /// Tells the system that a mapped file's pages under this tensor are not needed for now.
   func releasePages() { storage.releasePages(byteOffset..<byteOffset + byteCount) }
   var bytes: UnsafeRawPointer { UnsafeRawPointer(storage.base) + byteOffset }
+  func address(of index: Int) -> UnsafeRawPointer { bytes + index * elementType.byteCount }
   /// Elements as float32, for reading by operators. Only for aligned float32 tensors, which all results of operators
   /// are.
   var floatPointer: UnsafePointer<Float> {

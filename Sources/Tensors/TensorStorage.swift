@@ -8,7 +8,7 @@ final class TensorStorage: @unchecked Sendable {
 
   private enum Owner {
     case own
-    case pool(MemoryPool)
+    case pool(MemoryPool, MemoryPool.Block)
     case file(MappedFile)
   }
 
@@ -21,9 +21,10 @@ final class TensorStorage: @unchecked Sendable {
 
   /// Memory from a pool, given back to it at the end.
   init(byteCount: Int, pool: MemoryPool) throws {
-    base = try pool.take(byteCount)
+    let block = try pool.take(byteCount)
+    base = block.base
     self.byteCount = byteCount
-    owner = .pool(pool)
+    owner = .pool(pool, block)
   }
 
   /// A view of a file. Never written to: tensors are values.
@@ -46,7 +47,7 @@ final class TensorStorage: @unchecked Sendable {
   deinit {
     switch owner {
     case .own: MemoryPool.release(base, byteCount: byteCount)
-    case .pool(let pool): pool.give(base, byteCount: byteCount)
+    case .pool(let pool, let block): pool.give(block)
     case .file: break
     }
   }

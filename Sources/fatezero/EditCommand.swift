@@ -70,7 +70,7 @@ struct EditCommand: ParsableCommand {
     }
 
     let device = try Device(
-      threads: job.edits[0].threads,
+      threads: job.edits[0].threads, precision: plan.precision,
       convolutions: plan.convolutions(frames: frameCount, memoryLimit: job.memoryLimit))
     let report = PlanReport(
       job: job, plan: plan, frames: frameCount,

@@ -20,7 +20,7 @@ struct PlanCommand: ParsableCommand {
     let opened = try StableDiffusionModel(job.directory, device: nil)
     let (size, frames) = try clip(of: job, model: opened)
     let plan = try EditPlan(model: opened, edits: job.edits, frameSize: size, geometry: job.geometry)
-    let device = try Device(threads: job.edits[0].threads)
+    let device = try Device(threads: job.edits[0].threads, precision: plan.precision)
     let report = PlanReport(
       job: job, plan: plan, frames: frames,
       operationsPerSecond: try MachineSpeed.operationsPerSecond(device, cancellation: Interruption.cancellation),

@@ -1,5 +1,6 @@
 import FateZero
 import StableDiffusion
+import Tensors
 
 /// What an edit will do, in words, before it is done.
 struct PlanReport {
@@ -17,6 +18,7 @@ struct PlanReport {
         + "edited at \(plan.workingSize) (latents \(plan.latentColumns)x\(plan.latentRows)), "
         + "written at \(plan.outputSize)",
       "windows: \(windows)",
+      "arithmetic: \(arithmetic)",
       "steps: \(plan.scheduler.steps)",
       "coupling: \(coupling)",
     ]
@@ -48,6 +50,12 @@ struct PlanReport {
     return "\(count) of \(Numerals.count(first, "frame"))" + (last == first ? "" : ", the last of \(last)")
   }
 
+  private var convolutions: Device.Convolutions { plan.convolutions(frames: frames, memoryLimit: memoryLimit) }
+
+  private var arithmetic: String {
+    plan.precision.rawValue + (convolutions == .winograd ? ", convolutions by Winograd's filtering in f32" : "")
+  }
+
   private var coupling: String {
     let layers = plan.sites.filter { $0.kind == .selfAttention }.count
     let coupled = plan.coupledSites.count
@@ -60,7 +68,7 @@ struct PlanReport {
   private var framesAtOnce: Int { frames ?? plan.clipLength ?? 1 }
 
   private var memory: String {
-    let peak = plan.peakBytes(frames: frames)
+    let peak = plan.peakBytes(frames: frames, convolutions: convolutions)
     let kept = plan.recordBytes(frames: frames)
     var text = "about \(Numerals.bytes(peak)), of that kept attention \(Numerals.bytes(kept)) (\(plan.record.rawValue))"
     if let memoryLimit {

@@ -22,6 +22,10 @@ bool kernel_can_start(int threads);
 
 // Conversion.c: the source needs no alignment -----------------------------------------------------------------------
 
+/// Whether the processor multiplies bfloat16 (AVX512-BF16).
+bool kernel_has_bfloat16(void);
+/// To the nearest bfloat16, ties to even.
+void kernel_round_bfloat16(const float *source, uint16_t *target, size_t count);
 void kernel_convert_float16(const void *source, float *target, size_t count);
 void kernel_convert_bfloat16(const void *source, float *target, size_t count);
 
@@ -97,6 +101,20 @@ void kernel_pack_keys(const float *keys, size_t stride, size_t columns, size_t c
 /// with zeros.
 void kernel_pack_values(
     const float *values, size_t stride, size_t columns, size_t channels, size_t channel_stride, float *packed);
+
+// AttentionBFloat16.c: the same with factors rounded to bfloat16, on processors with kernel_has_bfloat16(). Two of them
+// lie in the room of a float, so queries, keys and values take half of theirs. Queries and keys may be rounded already.
+
+void kernel_attend_bfloat16(const kernel_attention *attention);
+/// As kernel_pack_query, of (channels + 1) / 2 pairs for `channels`.
+void kernel_pack_query_bfloat16(const void *query, bool is_rounded, size_t channels, float *packed);
+/// As kernel_pack_keys, of (channels + 1) / 2 pairs for `channels`; `stride` in numbers.
+void kernel_pack_keys_bfloat16(
+    const void *keys, bool is_rounded, size_t stride, size_t columns, size_t channels, float *packed);
+/// As kernel_pack_values, of half as many rows, each of the pairs of two.
+void kernel_pack_values_bfloat16(
+    const float *values, size_t stride, size_t columns, size_t channels, size_t channel_stride, float *packed);
+
 /// y = x * factor
 void kernel_scale(const float *x, float factor, float *y, size_t count);
 
