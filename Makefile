@@ -28,7 +28,7 @@ VERSION := $(shell awk '/define FATEZERO_VERSION_/ { version = version dot $$3; 
   CShims/CFateZero/include/fatezero.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test sanitized demo train quality install uninstall deb test-deb version manual format lint clean
+.PHONY: help setup build test sanitized demo train quality bench bench-peers install uninstall deb test-deb version manual format lint clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -72,6 +72,16 @@ train: ## Train Toy World from nothing into .training/toyworld: hours, or minute
 
 quality: setup build ## Measure the quality of edits and remake the table of docs/QUALITY.md.
 	Benchmarks/quality/run.sh $(TRAINING)
+
+bench: setup ## Time the UNet and the autoencoder at Stable Diffusion 1.5's size (docs/PERFORMANCE.md): half an hour.
+	$(BUILD) --product Passes
+	python=$$(Scripts/python-environment.sh $(TRAINING)/venv-benchmarks Benchmarks/requirements.txt) && \
+	  OMP_WAIT_POLICY=passive $$python Benchmarks/speed.py $(BUILT)/Passes $(TRAINING)/benchmarks
+
+bench-peers: setup ## The same beside diffusers on PyTorch, in f32 and bf16: an hour.
+	$(BUILD) --product Passes
+	python=$$(Scripts/python-environment.sh $(TRAINING)/venv-peers Training/requirements.txt) && \
+	  OMP_WAIT_POLICY=passive $$python Benchmarks/speed.py $(BUILT)/Passes $(TRAINING)/benchmarks --peers
 
 # What is installed beside the model, for `make uninstall`.
 LIBRARIES := libfatezero.so $(SONAME) libfatezero.so.$(VERSION)

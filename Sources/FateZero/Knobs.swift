@@ -150,8 +150,8 @@ public enum Knobs {
       \.clipLength),
     choice(
       "precision",
-      "Arithmetic of the network: f32, bf16 (faster, in half of the memory, with errors below a hundredth), or auto (the "
-        + "default), which is bf16 where the processor has it.", \.precision),
+      "Arithmetic of the network: f32, bf16 (faster, in half of the memory, with errors of about a hundredth), or auto "
+        + "(the default), which is bf16 where the processor has it.", \.precision),
     integer("threads", "Number of threads; default 0, all CPUs this process may run on.", 0...1024, \.threads),
     choice(
       "record",

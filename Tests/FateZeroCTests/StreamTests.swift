@@ -19,7 +19,8 @@ import Testing
     let plan = try EditPlan(
       model: opened, edits: [settings], frameSize: FrameSize(width: clip[0].width, height: clip[0].height))
     let device = try Device(
-      threads: 1, convolutions: plan.convolutions(frames: nil, memoryLimit: settings.usableMemory))
+      threads: 1, precision: plan.precision,
+      convolutions: plan.convolutions(frames: nil, memoryLimit: settings.usableMemory))
     let engine = ClipEditor.Engine(device: device, model: try StableDiffusionModel(directory, device: device))
     let editor = ClipEditor(plan: plan) { engine }
     var frames: [[UInt8]] = []
