@@ -105,7 +105,7 @@ install: ## Install what `make build` made, under PREFIX (/usr/local).
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 	  -e 's|@VERSION@|$(VERSION)|' pkgconfig/fatezero.pc.in | \
 	  $(INSTALL_DATA) /dev/stdin $(DESTDIR)$(LIBDIR)/pkgconfig/fatezero.pc
-	cd Models && find toyworld -type f -exec $(INSTALL_DATA) {} $(DESTDIR)$(DATADIR)/fatezero/models/{} \;
+	cd Models && find clip toyworld -type f -exec $(INSTALL_DATA) {} $(DESTDIR)$(DATADIR)/fatezero/models/{} \;
 	$(INSTALL_DATA) docs/fatezero.1 $(DESTDIR)$(DATADIR)/man/man1/fatezero.1
 	$(FATEZERO) --generate-completion-script bash | $(INSTALL_DATA) /dev/stdin $(DESTDIR)$(BASHDIR)/fatezero
 	$(FATEZERO) --generate-completion-script zsh | $(INSTALL_DATA) /dev/stdin $(DESTDIR)$(ZSHDIR)/_fatezero

@@ -49,9 +49,10 @@ public enum Knobs {
       { $0.negative = $1 }),
     Knob(
       name: "model",
-      blurb: "Folder of a Stable Diffusion checkpoint in diffusers' layout; by default $FATEZERO_MODEL, else "
-        + "the small model that comes with FateZero.",
-      kind: .path, range: "a folder", defaultText: "", read: { $0.model ?? "" },
+      blurb:
+        "Stable Diffusion 1.x or 2.x checkpoint: a folder in diffusers' layout, or one .safetensors or .ckpt file in "
+        + "the original one; by default $FATEZERO_MODEL, else the small model that comes with FateZero.",
+      kind: .path, range: "a folder or a file", defaultText: "", read: { $0.model ?? "" },
       write: { $0.model = $1.isEmpty ? nil : $1 }),
     Knob(
       name: "preset",
@@ -164,6 +165,10 @@ public enum Knobs {
       kind: .list, range: "bytes, or a number with K, M or G", defaultText: "0",
       read: { Grammar.byteCountText($0.memoryLimit) },
       write: { $0.memoryLimit = try Grammar.byteCount($1, name: "memory-limit") }),
+    choice(
+      "prediction-type",
+      "What the network predicts: epsilon (the noise), v_prediction (the velocity), or auto (the default): what the "
+        + "model says, else v_prediction for 2.x in one file and epsilon otherwise.", \.predictionType),
   ]
 
   public static func named(_ name: String) -> Knob? { all.first { $0.name == name } }

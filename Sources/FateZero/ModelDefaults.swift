@@ -20,7 +20,7 @@ public enum ModelDefaults {
     let layer = values.sorted { $0.key < $1.key }.map { (name: $0.key, text: $0.value.text) }
     var trial = Settings()
     for entry in layer {
-      if ["edit", "model", "preset", "source"].contains(entry.name) {
+      if (["edit", "model", "preset", "source"] + ModelOptions.names).contains(entry.name) {
         throw SettingsError("a model's \(fileName) cannot set this", in: entry.name)
       }
       do {
@@ -34,7 +34,7 @@ public enum ModelDefaults {
 
   /// The defaults of an opened model; empty where it has none.
   /// - Throws: `ModelError`.
-  public static func layer(of model: ModelDirectory) throws -> Settings.Layer {
+  public static func layer(of model: Checkpoint) throws -> Settings.Layer {
     guard let text = model.recommendedSettings else { return [] }
     do {
       return try layer(json: Array(text.utf8))

@@ -1,3 +1,4 @@
+import StableDiffusion
 import Tensors
 
 /// Steps at which cross-attention is taken from the source.
@@ -58,6 +59,20 @@ public struct WorkingSize: Sendable, Equatable {
   }
 }
 
+/// What the network predicts, where the model's own word is not to be taken.
+public enum PredictionChoice: String, Sendable, CaseIterable {
+  case auto, epsilon
+  case velocity = "v_prediction"
+
+  var type: SchedulerConfiguration.PredictionType? {
+    switch self {
+    case .auto: nil
+    case .epsilon: .epsilon
+    case .velocity: .velocity
+    }
+  }
+}
+
 /// Everything that decides what an edit does. `Knobs.all` describes each setting; `set(_:to:)` writes one from text.
 public struct Settings: Sendable, Equatable {
   public enum BlendAttention: String, Sendable, CaseIterable { case auto, on, off }
@@ -96,8 +111,9 @@ public struct Settings: Sendable, Equatable {
   /// Source prompt; nil if none was given: the inversion is then unconditional and only self-attention is fused.
   public var source: String?
   public var negative = ""
-  /// Folder of the model; nil to search the usual places.
+  /// Folder or file of the model; nil to search the usual places.
   public var model: String?
+  public var predictionType = PredictionChoice.auto
   public var steps = 50
   public var guidanceScale: Float = 7.5
   public var crossMode = WordAlignment.Mode.auto

@@ -8,12 +8,12 @@ import Tensors
 final class ModelInUse {
   /// A model whose headers are read.
   struct Opened {
-    let directory: ModelDirectory
+    let directory: Checkpoint
     let model: StableDiffusionModel
     let recommended: Settings.Layer
 
-    fileprivate init(path: String) throws {
-      directory = try ModelDirectory(path: path)
+    fileprivate init(path: String, options: Checkpoint.Options) throws {
+      directory = try Checkpoint(path: path, options: options)
       model = try StableDiffusionModel(directory, device: nil)
       recommended = try ModelDefaults.layer(of: directory)
     }
@@ -29,14 +29,16 @@ final class ModelInUse {
   /// What the machine does of an edit's operations in a second, as far as is known.
   private(set) var operationsPerSecond: Double?
 
-  func isOpen(path: String) -> Bool { opened?.directory.path == path }
+  func isOpen(path: String, options: Checkpoint.Options) -> Bool {
+    opened?.directory.path == path && opened?.directory.options == options
+  }
 
   /// Opens the model at `path` unless it is that one already.
-  func open(path: String) throws -> Opened {
-    if let opened, isOpen(path: path) { return opened }
+  func open(path: String, options: Checkpoint.Options) throws -> Opened {
+    if let opened, isOpen(path: path, options: options) { return opened }
     // First gone, then made: there may be no room for both.
     (opened, loaded) = (nil, nil)
-    let opened = try Opened(path: path)
+    let opened = try Opened(path: path, options: options)
     self.opened = opened
     return opened
   }

@@ -38,6 +38,7 @@ enum Options {
     add("threads", number(options.threads))
     add("record", text(options.record))
     add("memory-limit", text(options.memory_limit))
+    add("prediction-type", text(options.prediction_type))
     return layer
   }
 

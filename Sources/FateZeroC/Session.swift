@@ -53,10 +53,13 @@ final class Session {
     settledRevision = nil
     let name = given.text(of: "model")
     let path = try ModelLocation.find(name)
-    if !model.isOpen(path: path), let note = ModelLocation.note(name) {
+    let options = try ModelOptions.checkpoint(given.layer)
+    let isOpen = model.isOpen(path: path, options: options)
+    if !isOpen, let note = ModelLocation.note(name) {
       callbacks.log(FATEZERO_LOG_INFORMATION, note)
     }
-    let opened = try model.open(path: path)
+    let opened = try model.open(path: path, options: options)
+    if !isOpen { opened.directory.assumptions.forEach { callbacks.log(FATEZERO_LOG_INFORMATION, $0) } }
     let settings = try Settings(layers: [opened.recommended, given.layer])
     settledRevision = given.revision
     return (opened.model, settings)

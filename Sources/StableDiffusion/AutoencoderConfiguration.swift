@@ -19,8 +19,11 @@ public struct AutoencoderConfiguration: Sendable, Hashable {
   public var downscaleFactor: Int { 1 << (blockOutChannels.count - 1) }
 
   /// - Throws: `ModelError` where a number is out of range or a feature is not implemented.
-  public init(path: String) throws {
-    let json = try JSONObject(path: path)
+  public init(path: String) throws { try self.init(try JSONObject(path: path)) }
+
+  /// The same, of an object that need not come from a file: its path is for messages.
+  init(_ json: JSONObject) throws {
+    let path = json.path
     blockOutChannels = try json.integers("block_out_channels", default: [64], in: 1...16384, count: 1...8)
     latentChannels = try json.integer("latent_channels", default: 4, in: 1...512)
     layersPerBlock = try json.integer("layers_per_block", default: 1, in: 1...16)

@@ -208,8 +208,9 @@ public struct CLIPTokenizer: Sendable {
 
   /// - Parameter directory: the folder with `vocab.json` and `merges.txt`, and with what says which token pads:
   ///   `special_tokens_map.json` or else `tokenizer_config.json`.
+  /// - Parameter padToken: what pads, over what the folder says.
   /// - Throws: `ModelError` where a file is absent or they do not fit together.
-  public init(directory: String) throws {
+  public init(directory: String, padToken pad: String? = nil) throws {
     let vocabularyPath = directory + "/vocab.json"
     let vocabulary = try JSONObject.decode([String: Int].self, path: vocabularyPath, limit: 8 << 20)
     var pieces: [Int: String] = [:]
@@ -234,7 +235,7 @@ public struct CLIPTokenizer: Sendable {
     }
     merges = try Self.readMerges(directory + "/merges.txt", vocabulary: vocabulary)
 
-    let map = try SpecialTokens(directory: directory)
+    let map = try SpecialTokens(directory: directory, padToken: pad)
     func token(_ role: SpecialTokens.Role) throws -> Int {
       let text = map.text(role)
       guard let token = vocabulary[text] else {
@@ -314,7 +315,7 @@ private struct SpecialTokens {
   /// Tokens that are looked for in the text as it is, since one of their roles is a plain string.
   private var plain: Set<String> = []
 
-  init(directory: String) throws {
+  init(directory: String, padToken: String?) throws {
     let configPath = directory + "/tokenizer_config.json", mapPath = directory + "/special_tokens_map.json"
     let config = fileExists(configPath) ? try JSONObject(path: configPath) : JSONObject(path: configPath, values: [:])
     let map = fileExists(mapPath) ? try JSONObject(path: mapPath) : JSONObject(path: mapPath, values: [:])
@@ -339,6 +340,7 @@ private struct SpecialTokens {
       default:
         plain.insert(text(role))
       }
+      if role == .pad, let padToken { texts[role] = padToken }
       guard !text(role).isEmpty else { throw ModelError(.badData, "\(source.path): \(role.rawValue) is empty") }
     }
   }

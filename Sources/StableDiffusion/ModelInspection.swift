@@ -15,7 +15,7 @@ public struct ModelInspection: Sendable {
     public let surplus: [String]
   }
 
-  public let directory: ModelDirectory
+  public let directory: Checkpoint
   public let networks: [Network]
   /// Whether the UNet has layers along the frames (Tune-A-Video).
   public let hasTemporalLayers: Bool
@@ -29,7 +29,7 @@ public struct ModelInspection: Sendable {
 
   /// - Throws: `ModelError` where a configuration or the tokenizer is damaged. Weights that do not fit are part of the
   ///   result.
-  public init(_ directory: ModelDirectory) throws {
+  public init(_ directory: Checkpoint) throws {
     self.directory = directory
     let tokenizer = try directory.tokenizer()
     vocabularySize = tokenizer.vocabularySize
@@ -88,6 +88,7 @@ public struct ModelInspection: Sendable {
     let width = (lines.map(\.label.count).max() ?? 0) + 2
     var text = lines.map { $0.label + String(repeating: " ", count: width - $0.label.count) + $0.text }.joined(
       separator: "\n")
+    for assumption in directory.assumptions { text += "\nnote: \(assumption)" }
     for network in networks {
       for problem in network.problems { text += "\nerror: \(network.component.rawValue): \(problem)" }
       for name in network.surplus {

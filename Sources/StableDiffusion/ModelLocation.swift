@@ -4,8 +4,9 @@ import Glibc
 /// with the program or library, else the repository's own. No path is fixed when the program is built.
 public enum ModelLocation {
   static let variable = "FATEZERO_MODEL"
-  static let installed = "share/fatezero/models/toyworld"
-  static let uninstalled = "Models/toyworld"
+  static let model = "toyworld", vocabulary = "clip"
+  static let installed = "share/fatezero/models"
+  static let uninstalled = "Models"
 
   /// - Parameter path: what the user asked for; nil or empty for the default.
   /// - Throws: `ModelError`, `.notFound`, listing the places tried.
@@ -37,7 +38,7 @@ public enum ModelLocation {
       }
       return variable
     }
-    let places = imageFolder.map(places) ?? []
+    let places = imageFolder.map { folders(of: model, beside: $0) } ?? []
     if let place = places.first(where: { fileExists($0 + "/model_index.json") }) { return place }
     let tried = ["$\(Self.variable) (not set)"] + places
     throw ModelError(
@@ -48,14 +49,28 @@ public enum ModelLocation {
       """)
   }
 
-  private static func places(beside folder: String) -> [String] {
+  /// The folder of CLIP's vocabulary, which checkpoints in one file do not bring.
+  static func clipVocabulary() throws -> String {
+    let places = imageFolder().map { folders(of: vocabulary, beside: $0) } ?? []
+    guard let place = places.first(where: { fileExists($0 + "/vocab.json") }) else {
+      throw ModelError(
+        .notFound,
+        """
+        CLIP's vocabulary, which a checkpoint in one file needs, is not installed; install FateZero again. Tried:
+        \(places.map { "  \($0)" }.joined(separator: "\n"))
+        """)
+    }
+    return place
+  }
+
+  private static func folders(of name: String, beside folder: String) -> [String] {
     let parts = folder.split(separator: "/")
     func joined(_ count: Int) -> String { parts.prefix(count).map { "/\($0)" }.joined() }
     // `share` beside bin/ or lib/, and beside lib/gstreamer-1.0/ with its one level (or Debian's two) more.
-    var places = [1, 2, 3].filter { $0 <= parts.count }.map { "\(joined(parts.count - $0))/\(installed)" }
+    var places = [1, 2, 3].filter { $0 <= parts.count }.map { "\(joined(parts.count - $0))/\(installed)/\(name)" }
     // `.build`, or a second build folder such as `.build-tests`.
     if let build = parts.lastIndex(where: { $0.hasPrefix(".build") }) {
-      places.append("\(joined(build))/\(uninstalled)")
+      places.append("\(joined(build))/\(uninstalled)/\(name)")
     }
     return places
   }

@@ -153,7 +153,7 @@ public final class Parameters {
     state.stored.filter {
       !state.used.contains($0.key) && !CheckpointKeys.isHarmless($0.key, component: state.component)
     }
-    .map(\.value).sorted()
+    .map { state.file.storedName(of: $0.value) }.sorted()
   }
 
   /// To be called when all modules have taken their weights.
@@ -168,8 +168,8 @@ public final class Parameters {
     throw ModelError(
       .badData,
       """
-      the weights in \(state.file.path) do not fit \(state.component.rawValue)/config.json (\(all.count) \
-      \(all.count == 1 ? "problem" : "problems")); are the two from the same model, and complete?
+      the weights in \(state.file.path) do not fit the configuration of the \(state.component.rawValue) \
+      (\(all.count) \(all.count == 1 ? "problem" : "problems")); are the two from the same model, and complete?
       \(lines.joined(separator: "\n"))
       """)
   }

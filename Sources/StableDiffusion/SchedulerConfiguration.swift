@@ -20,15 +20,18 @@ public struct SchedulerConfiguration: Sendable, Hashable {
 
   public let trainingSteps: Int
   public let betaSchedule: BetaSchedule
-  public let predictionType: PredictionType
+  public internal(set) var predictionType: PredictionType
   /// Whether the level before the first is noise-free (1) or that of step 0.
   public let setsAlphaToOne: Bool
   /// Added to every time step.
   public let stepsOffset: Int
 
   /// - Throws: `ModelError` where a number is out of range or a feature is not implemented.
-  public init(path: String) throws {
-    let json = try JSONObject(path: path)
+  public init(path: String) throws { try self.init(try JSONObject(path: path)) }
+
+  /// The same, of an object that need not come from a file: its path is for messages.
+  init(_ json: JSONObject) throws {
+    let path = json.path
     if json.has("trained_betas"), case .array(let values)? = json.values["trained_betas"] {
       let betas = try values.map { value in
         switch value {

@@ -18,7 +18,7 @@ public final class StableDiffusionModel: Sendable {
   ///   - progress: Told the share of the components that are done, 0...1.
   /// - Throws: `ModelError` listing what is missing or wrong, `CancellationRequested`.
   public init(
-    _ directory: ModelDirectory, device: Device?, surplus: Parameters.SurplusPolicy = .refuse,
+    _ directory: Checkpoint, device: Device?, surplus: Parameters.SurplusPolicy = .refuse,
     progress: (Double) -> Void = { _ in }
   ) throws {
     tokenizer = try directory.tokenizer()

@@ -16,8 +16,12 @@ public struct TextEncoderConfiguration: Sendable, Hashable {
   public let layerNormEpsilon: Float
 
   /// - Throws: `ModelError` where a number is out of range or a feature is not implemented.
-  public init(path: String) throws {
-    var json = try JSONObject(path: path)
+  public init(path: String) throws { try self.init(try JSONObject(path: path)) }
+
+  /// The same, of an object that need not come from a file: its path is for messages.
+  init(_ object: JSONObject) throws {
+    var json = object
+    let path = json.path
     // A whole CLIP keeps the tower's part under this key.
     if case .object(let values) = json.values["text_config"] { json = JSONObject(path: path, values: values) }
     vocabularySize = try json.integer("vocab_size", default: 49408, in: 2...1_000_000)

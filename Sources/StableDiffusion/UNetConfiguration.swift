@@ -36,8 +36,11 @@ public struct UNetConfiguration: Sendable, Hashable {
   public var levels: Int { blockOutChannels.count }
 
   /// - Throws: `ModelError` where a number is out of range or a feature is not implemented.
-  public init(path: String) throws {
-    let json = try JSONObject(path: path)
+  public init(path: String) throws { try self.init(try JSONObject(path: path)) }
+
+  /// The same, of an object that need not come from a file: its path is for messages.
+  init(_ json: JSONObject) throws {
+    let path = json.path
     let channels = try json.integers(
       "block_out_channels", default: [320, 640, 1280, 1280], in: 1...16384, count: 1...8)
     let levels = channels.count

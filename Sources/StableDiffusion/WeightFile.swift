@@ -15,6 +15,8 @@ public protocol WeightFile: Sendable {
   func elementType(of name: String) -> ElementType?
   /// The format's own word for the type, e.g. "F16" or "I64".
   func typeName(of name: String) -> String?
+  /// What the file on disk calls a tensor, for messages.
+  func storedName(of name: String) -> String
   /// A view of the mapped file.
   /// - Throws: `ModelError` where there is no such tensor, or it does not hold floating-point numbers.
   func tensor(_ name: String) throws -> Tensor
@@ -23,7 +25,12 @@ public protocol WeightFile: Sendable {
   func releasePages()
 }
 
-/// Opens a file of weights by what its name ends in: `.safetensors`, `.bin`, or an index of one of them.
+extension WeightFile {
+  public func storedName(of name: String) -> String { name }
+}
+
+/// Opens a file of weights by what its name ends in: `.safetensors`, or else one of `torch.save` (`.bin`,
+/// `.ckpt`, `.pt`), or an index of them.
 /// - Throws: `ModelError`.
 public func openWeightFile(_ path: String) throws -> any WeightFile {
   if path.hasSuffix(".json") { return try ShardedWeights(indexPath: path) }

@@ -43,6 +43,7 @@ struct EditCommand: ParsableCommand {
     defer { progress.clearLine() }
 
     if let note = job.modelNote { tell(note) }
+    job.directory.assumptions.forEach(tell)
     let opened = try StableDiffusionModel(job.directory, device: nil)
     let reader = try MediaReader(
       path: input, options: job.inputOptions, warn: warn, isCancelled: { Interruption.isRequested })

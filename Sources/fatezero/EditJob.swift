@@ -6,7 +6,7 @@ import StableDiffusion
 
 /// What a command line asks for, with its configuration and its model's defaults folded in.
 struct EditJob {
-  let directory: ModelDirectory
+  let directory: Checkpoint
   /// What to say of the model; nil where it was named.
   let modelNote: String?
   /// One for each output.
@@ -35,7 +35,9 @@ struct EditJob {
     if model == nil, let configuration, let path = options.config {
       model = try Self.modelFolder(of: configuration, path: path)
     }
-    let directory = try ModelDirectory(path: try ModelLocation.find(model), variant: options.variant)
+    var checkpoint = try ModelOptions.checkpoint(layer)
+    checkpoint.variant = options.variant
+    let directory = try Checkpoint(path: try ModelLocation.find(model), options: checkpoint)
     self.directory = directory
     modelNote = ModelLocation.note(model)
 

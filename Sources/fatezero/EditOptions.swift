@@ -18,7 +18,7 @@ struct EditOptions: ParsableArguments {
   var output: String?
 
   @Option(
-    help: ArgumentHelp(Knobs.named("model")?.blurb ?? "", valueName: "folder"), completion: .directory)
+    help: ArgumentHelp(Knobs.named("model")?.blurb ?? "", valueName: "file|folder"), completion: .file())
   var model: String?
 
   @Option(

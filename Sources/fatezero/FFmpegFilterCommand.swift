@@ -26,7 +26,7 @@ struct FFmpegFilterCommand: ParsableCommand {
   var videoSize: String?
 
   @Option(
-    help: ArgumentHelp(Knobs.named("model")?.blurb ?? "", valueName: "folder"), completion: .directory)
+    help: ArgumentHelp(Knobs.named("model")?.blurb ?? "", valueName: "file|folder"), completion: .file())
   var model: String?
 
   @OptionGroup(title: "Settings") var settings: SettingOptions
@@ -35,8 +35,8 @@ struct FFmpegFilterCommand: ParsableCommand {
     guard let edit = settings.edit.first, settings.edit.count == 1 else {
       throw CommandFailure(.usage, "ffmpeg-filter takes one edit: --edit \"a [cat -> tiger] on the grass\"")
     }
-    let directory = try ModelDirectory(path: try ModelLocation.find(model))
     let layer = settings.layer
+    let directory = try Checkpoint(path: try ModelLocation.find(model), options: try ModelOptions.checkpoint(layer))
     let chosen = try Settings(layers: [try ModelDefaults.layer(of: directory), [("edit", edit)] + layer])
 
     let reader = try input.map(reader)

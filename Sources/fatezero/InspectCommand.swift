@@ -12,15 +12,15 @@ struct InspectCommand: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "Folder of a Stable Diffusion checkpoint in diffusers' layout; by default the model that edit would take.",
-      valueName: "model"), completion: .directory)
+      "Stable Diffusion checkpoint: a folder in diffusers' layout or one file; by default the model that edit would take.",
+      valueName: "model"), completion: .file())
   var model: String?
 
   @Option(help: ArgumentHelp("Take the weights of this variant where there are such, like fp16.", valueName: "name"))
   var variant: String?
 
   func run() throws {
-    let directory = try ModelDirectory(path: try ModelLocation.find(model), variant: variant)
+    let directory = try Checkpoint(path: try ModelLocation.find(model), options: Checkpoint.Options(variant: variant))
     let inspection = try ModelInspection(directory)
     print(inspection.text)
     if let recommended = directory.recommendedSettings {

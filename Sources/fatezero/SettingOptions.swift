@@ -32,6 +32,8 @@ struct SettingOptions: ParsableArguments {
   @Option(help: .knob("threads", value: "n")) var threads: String?
   @Option(help: .knob("record", value: "kind"), completion: .knob("record")) var record: String?
   @Option(help: .knob("memory-limit", value: "bytes")) var memoryLimit: String?
+  @Option(help: .knob("prediction-type", value: "type"), completion: .knob("prediction-type"))
+  var predictionType: String?
 
   /// What was given, without the edits.
   var layer: Settings.Layer {
@@ -43,6 +45,7 @@ struct SettingOptions: ParsableArguments {
       ("frame-coupling", frameCoupling), ("coupling-min-width", couplingMinWidth),
       ("fusion-max-tokens", fusionMaxTokens), ("clip-length", clipLength), ("precision", precision),
       ("threads", threads), ("record", record), ("memory-limit", memoryLimit),
+      ("prediction-type", predictionType),
     ]
     let lists = [("cross-replace", crossReplace), ("blend-words", blendWords), ("word-weights", wordWeights)]
     return single.compactMap { name, text in text.map { (name, $0) } }

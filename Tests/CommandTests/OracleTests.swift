@@ -64,7 +64,7 @@ struct OracleCase {
       settings.record = record
       edits.append(settings)
     }
-    let directory = try ModelDirectory(
+    let directory = try Checkpoint(
       path: Fixtures.oracle.appendingPathComponent(configuration.modelPath).path)
     let device = try Device(engine: engine, threads: 2)
     let model = try StableDiffusionModel(directory, device: device)

@@ -35,7 +35,7 @@ import Testing
       ("blend-threshold", "0.75"), ("blend-latents", "true"), ("word-weights", "tiger=2.0"),
       ("attention-source", "reconstruction"), ("frame-coupling", "middle"), ("coupling-min-width", "second"),
       ("fusion-max-tokens", "256"), ("clip-length", "0"), ("precision", "f32"), ("threads", "2"), ("record", "maps"),
-      ("memory-limit", "8G"),
+      ("memory-limit", "8G"), ("prediction-type", "epsilon"),
     ]
     #expect(want.map(\.0) == Knobs.all.map(\.name))
     let texts = Dictionary(uniqueKeysWithValues: want.map { ($0.0, strdup($0.1)) })
@@ -66,6 +66,7 @@ import Testing
     options.threads = 2
     options.record = text("record")
     options.memory_limit = text("memory-limit")
+    options.prediction_type = text("prediction-type")
     #expect(fatezero_configure(context, &options) == FATEZERO_OK, "\(String(cString: fatezero_error(context)))")
     for (name, value) in want {
       #expect(fatezero_get(context, name).map { String(cString: $0) } == value, "\(name)")
@@ -141,7 +142,7 @@ import Testing
       ([("size", "60x60")], FATEZERO_SETTINGS, "multiple"),
       ([("steps", "1000")], FATEZERO_SETTINGS, "steps"),
       ([("model", "/nowhere")], FATEZERO_MODEL_NOT_FOUND, "/nowhere"),
-      ([("model", "/dev/null")], FATEZERO_MODEL_UNSUPPORTED, "/dev/null"),
+      ([("model", "/dev/null")], FATEZERO_MODEL_NOT_FOUND, "/dev/null"),
     ] {
       let editor = try Editor(settings)
       #expect(fatezero_check(editor.context) == status, "\(settings): \(editor.error)")

@@ -10,7 +10,7 @@ import Testing
 @Suite struct StreamTests {
   /// What the engine makes of a clip under the settings of `Editor`.
   private func edited(_ clip: [PixelBuffer], clipLength: Int = 3) throws -> [[UInt8]] {
-    let directory = try ModelDirectory(path: Editor.model)
+    let directory = try Checkpoint(path: Editor.model)
     var settings = Settings()
     try settings.apply([
       ("edit", "a [cat -> tiger] on the grass"), ("size", "64x64"), ("steps", "2"), ("clip-length", "\(clipLength)"),

@@ -45,7 +45,7 @@ import Testing
   ) throws -> Run {
     let device = try Device(threads: 2)
     let folder = folder ?? Fixtures.oracle.appendingPathComponent("models/\(name)")
-    let model = try StableDiffusionModel(ModelDirectory(path: folder.path), device: device)
+    let model = try StableDiffusionModel(Checkpoint(path: folder.path), device: device)
     let size = FrameSize(width: frames[0].width, height: frames[0].height)
     let plan = try EditPlan(model: model, edits: edits, frameSize: size)
     let editor = ClipEditor(plan: plan, cancellation: cancellation, progress: progress) {
@@ -164,7 +164,7 @@ import Testing
       last = progress.operations
     }
     let model = try StableDiffusionModel(
-      ModelDirectory(path: Fixtures.oracle.appendingPathComponent("models/tinyA").path), device: nil)
+      Checkpoint(path: Fixtures.oracle.appendingPathComponent("models/tinyA").path), device: nil)
     let plan = try EditPlan(model: model, edits: edits, frameSize: FrameSize(width: 64, height: 64))
     #expect(abs(last / plan.operations(frames: 6) - 1) < 1e-9)
   }
@@ -226,7 +226,7 @@ import Testing
 
   @Test func theDefaultModelCouplesLayersByDefault() throws {
     let model = try StableDiffusionModel(
-      ModelDirectory(path: Fixtures.repository.appendingPathComponent("Models/toyworld").path), device: nil)
+      Checkpoint(path: Fixtures.repository.appendingPathComponent("Models/toyworld").path), device: nil)
     for preset in [nil] + Presets.all.map({ Optional($0) }) {
       var settings = settings { $0.size = nil }
       try settings.apply(preset?.layer ?? [])
@@ -241,7 +241,7 @@ import Testing
 @Suite struct EditPlanTests {
   private func plan(_ size: FrameSize, _ change: (inout Settings) -> Void = { _ in }) throws -> EditPlan {
     let model = try StableDiffusionModel(
-      ModelDirectory(path: Fixtures.oracle.appendingPathComponent("models/tinyA").path), device: nil)
+      Checkpoint(path: Fixtures.oracle.appendingPathComponent("models/tinyA").path), device: nil)
     var settings = Settings()
     settings.edit = "a tiger"
     settings.source = "a cat"
@@ -262,7 +262,7 @@ import Testing
   /// Winograd's convolutions are chosen where their memory fits, which is more.
   @Test func convolutionsSuitTheMemory() throws {
     let model = try StableDiffusionModel(
-      ModelDirectory(path: try ModelLocation.find(nil)), device: nil)
+      Checkpoint(path: try ModelLocation.find(nil)), device: nil)
     var settings = Settings()
     settings.edit = "a tiger"
     let plan = try EditPlan(model: model, edits: [settings], frameSize: FrameSize(width: 256, height: 256))

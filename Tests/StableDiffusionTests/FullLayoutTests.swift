@@ -11,7 +11,7 @@ import Testing
     try Fixtures.withTemporaryFolder { folder in
       let model = try FullLayout.write("sd15", into: folder)
       let device = try Device(threads: 2)
-      let loaded = try StableDiffusionModel(ModelDirectory(path: model.path), device: device)
+      let loaded = try StableDiffusionModel(Checkpoint(path: model.path), device: device)
       // UNet 859.5 M, autoencoder 83.7 M, text encoder 123.1 M.
       #expect(loaded.parameterCount == 859_520_964 + 83_653_863 + 123_060_480)
       #expect(!loaded.unet.hasTemporalAttention)
@@ -26,7 +26,7 @@ import Testing
     try Fixtures.withTemporaryFolder { folder in
       let model = try FullLayout.write("sd15", into: folder)
       let device = try Device(threads: 2)
-      let directory = try ModelDirectory(path: model.path)
+      let directory = try Checkpoint(path: model.path)
       let cancellation = Cancellation()
       #expect(throws: CancellationRequested.self) {
         try device.perform(cancellation: cancellation) {

@@ -6,7 +6,7 @@ import Testing
 struct ModelInspectionTests {
   @Test func describesACheckpoint() throws {
     let path = Fixtures.folder.appendingPathComponent("modules/sd2").path
-    let inspection = try ModelInspection(ModelDirectory(path: path))
+    let inspection = try ModelInspection(Checkpoint(path: path))
     #expect(inspection.isComplete && !inspection.hasTemporalLayers && inspection.padToken == "!")
     for line in [
       "model            \(path)\n", "\nprediction       v_prediction\n", "linear projections",
@@ -16,7 +16,7 @@ struct ModelInspectionTests {
       #expect(inspection.text.contains(line), "\(line)\n\(inspection.text)")
     }
     let tuned = Fixtures.oracle.appendingPathComponent("models/tinyA_tuned").path
-    #expect(try ModelInspection(ModelDirectory(path: tuned)).hasTemporalLayers)
+    #expect(try ModelInspection(Checkpoint(path: tuned)).hasTemporalLayers)
   }
 
   @Test func listsWhatDoesNotFit() throws {
@@ -33,7 +33,7 @@ struct ModelInspectionTests {
       tensors.append(("decoder.extra", [1], .float32([0])))
       let path = try copyModel(source, to: folder, replacing: ["vae/diffusion_pytorch_model.safetensors": nil])
       try SafetensorsWriter.write(path + "/vae/diffusion_pytorch_model.safetensors", tensors: tensors)
-      let inspection = try ModelInspection(ModelDirectory(path: path))
+      let inspection = try ModelInspection(Checkpoint(path: path))
       #expect(!inspection.isComplete)
       for line in [
         "\nerror: vae: missing decoder.conv_in.bias [",

@@ -12,8 +12,8 @@ import Testing
   /// The last digit of an exponential in the time embedding is multiplied by the timestep.
   static let unetTolerance = 5e-5
 
-  private func directory(_ name: String) throws -> ModelDirectory {
-    try ModelDirectory(path: Fixtures.folder.appendingPathComponent("modules/\(name)").path)
+  private func directory(_ name: String) throws -> Checkpoint {
+    try Checkpoint(path: Fixtures.folder.appendingPathComponent("modules/\(name)").path)
   }
 
   private func expected(_ name: String) throws -> TensorDump {

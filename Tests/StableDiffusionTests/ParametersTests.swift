@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Names and shapes without numbers.
-private struct Layout: WeightFile {
+struct Layout: WeightFile {
   let path = "layout"
   let shapes: [String: [Int]]
   var integers: Set<String> = []
@@ -46,7 +46,7 @@ struct ParametersTests {
     let error = modelError { try parameters.finish() }
     #expect(error?.kind == .badData)
     for line in [
-      "the weights in layout do not fit unet/config.json (7 problems)",
+      "the weights in layout do not fit the configuration of the unet (7 problems)",
       "b.weight has the shape [5, 4], the configuration wants [4, 4]",
       "missing b.bias [4]", "missing x.y.c.weight [2, 2, 3, 3]", "missing x.y.c.bias [2]",
       "d.bias holds I64 where floating-point numbers are needed", "c.weight is not part of this network",

@@ -10,7 +10,7 @@ import Testing
   private func load() throws -> (StableDiffusionModel, Device, TensorDump) {
     let device = try Device(engine: .oneDNN, threads: 2)
     let path = Fixtures.repository.appendingPathComponent("Models/toyworld").path
-    let model = try StableDiffusionModel(try ModelDirectory(path: path), device: device)
+    let model = try StableDiffusionModel(try Checkpoint(path: path), device: device)
     return (model, device, try TensorDump(Fixtures.folder.appendingPathComponent("toyworld/expected.safetensors")))
   }
 

@@ -143,8 +143,8 @@ typedef struct fatezero_options {
   const char *source;
   /** What the clip shall not show (negative prompt); empty by default. */
   const char *negative;
-  /** Folder of a Stable Diffusion checkpoint in diffusers' layout; by default $FATEZERO_MODEL, else the small
-   *  model that comes with FateZero. */
+  /** Stable Diffusion 1.x or 2.x checkpoint: a folder in diffusers' layout, or one .safetensors or .ckpt file in
+   *  the original one; by default $FATEZERO_MODEL, else the small model that comes with FateZero. */
   const char *model;
   /** A starting point for the other settings: style, attribute, shape or background; none by default. */
   const char *preset;
@@ -199,6 +199,9 @@ typedef struct fatezero_options {
   const char *record;
   /** Memory that an edit may plan to use, in bytes or like 8G; default 0, what the machine has. */
   const char *memory_limit;
+  /** What the network predicts: epsilon (the noise), v_prediction (the velocity), or auto (the default): what the
+   *  model says, else v_prediction for 2.x in one file and epsilon otherwise. */
+  const char *prediction_type;
 } fatezero_options;
 
 /**

@@ -3,7 +3,7 @@ import StableDiffusion
 import TestSupport
 import Testing
 
-struct ModelDirectoryTests {
+struct CheckpointTests {
   private static let three = Fixtures.folder.appendingPathComponent("modules/three")
 
   private static func open(_ changes: [String: Data?], variant: String? = nil) throws -> (
@@ -11,7 +11,10 @@ struct ModelDirectoryTests {
   )? {
     try Fixtures.withTemporaryFolder { folder in
       let path = try copyModel(three, to: folder, replacing: changes)
-      return modelError { _ = try StableDiffusionModel(ModelDirectory(path: path, variant: variant), device: nil) }
+      return modelError {
+        let options = Checkpoint.Options(variant: variant)
+        _ = try StableDiffusionModel(Checkpoint(path: path, options: options), device: nil)
+      }
     }
   }
 
@@ -21,14 +24,14 @@ struct ModelDirectoryTests {
   ])
   func fitsItsWeights(_ model: String) throws {
     let path = Fixtures.folder.appendingPathComponent(model).path
-    let opened = try StableDiffusionModel(ModelDirectory(path: path), device: nil)
+    let opened = try StableDiffusionModel(Checkpoint(path: path), device: nil)
     #expect(opened.parameterCount > 100_000)
     #expect(opened.identity.count == 16)
   }
 
   @Test func binAndSafetensorsLoadAlike() throws {
-    let a = try ModelDirectory(path: Self.three.path)
-    let b = try ModelDirectory(path: Fixtures.folder.appendingPathComponent("modules/three_bin").path)
+    let a = try Checkpoint(path: Self.three.path)
+    let b = try Checkpoint(path: Fixtures.folder.appendingPathComponent("modules/three_bin").path)
     #expect(a.unet == b.unet && a.autoencoder == b.autoencoder && a.textEncoder == b.textEncoder)
     let (first, second) = (try StableDiffusionModel(a, device: nil), try StableDiffusionModel(b, device: nil))
     #expect(first.parameterCount == second.parameterCount)
@@ -37,7 +40,7 @@ struct ModelDirectoryTests {
   @Test func identityFollowsTheContent() throws {
     try Fixtures.withTemporaryFolder { folder in
       let same = try copyModel(Self.three, to: folder)
-      #expect(try ModelDirectory(path: same).identity == ModelDirectory(path: Self.three.path + "/").identity)
+      #expect(try Checkpoint(path: same).identity == Checkpoint(path: Self.three.path + "/").identity)
       // One bit of one weight.
       let name = "text_encoder/model.safetensors"
       var bytes = try Data(contentsOf: Self.three.appendingPathComponent(name))
@@ -45,7 +48,7 @@ struct ModelDirectoryTests {
       let place = try #require(offset)
       bytes[place] ^= 1
       let other = try copyModel(Self.three, to: folder, replacing: [name: bytes])
-      #expect(try ModelDirectory(path: other).identity != ModelDirectory(path: same).identity)
+      #expect(try Checkpoint(path: other).identity != Checkpoint(path: same).identity)
     }
   }
 
@@ -57,10 +60,10 @@ struct ModelDirectoryTests {
   }
 
   @Test func namesWhatIsMissing() throws {
-    let nowhere = modelError { _ = try ModelDirectory(path: "/nonexistent/model") }
+    let nowhere = modelError { _ = try Checkpoint(path: "/nonexistent/model") }
     #expect(nowhere?.kind == .notFound && nowhere?.text == "there is no model at /nonexistent/model")
-    let file = modelError { _ = try ModelDirectory(path: Self.three.path + "/model_index.json") }
-    #expect(file?.kind == .unsupported && file?.text.contains("a model is a folder") == true)
+    let file = modelError { _ = try Checkpoint(path: Self.three.path + "/model_index.json") }
+    #expect(file?.kind == .unsupported && file?.text.contains("give the folder") == true)
     #expect(try Self.open(["model_index.json": nil])?.text.contains("has no model_index.json") == true)
     #expect(try Self.open(["model_index.json": Data("{".utf8)])?.text.contains("is not the JSON") == true)
     #expect(try Self.open(["unet/config.json": nil])?.text.contains("/unet/config.json: No such file") == true)
@@ -91,8 +94,8 @@ struct ModelDirectoryTests {
     func chosen(_ changes: [String: Data?], variant: String? = nil) throws -> String {
       try Fixtures.withTemporaryFolder { folder in
         let path = try copyModel(Self.three, to: folder, replacing: changes)
-        return try ModelDirectory(path: path, variant: variant).weights(.unet).path.replacingOccurrences(
-          of: path + "/", with: "")
+        let checkpoint = try Checkpoint(path: path, options: Checkpoint.Options(variant: variant))
+        return checkpoint.weights(.unet).path.replacingOccurrences(of: path + "/", with: "")
       }
     }
     let plain = unet + ".safetensors", half = unet + ".fp16.safetensors", other = unet + ".non_ema.safetensors"
@@ -121,9 +124,9 @@ struct ModelDirectoryTests {
 
   @Test func readsRecommendedSettings() throws {
     try Fixtures.withTemporaryFolder { folder in
-      #expect(try ModelDirectory(path: Self.three.path).recommendedSettings == nil)
+      #expect(try Checkpoint(path: Self.three.path).recommendedSettings == nil)
       let path = try copyModel(Self.three, to: folder, replacing: ["fatezero.json": Data("{\"steps\": 20}".utf8)])
-      #expect(try ModelDirectory(path: path).recommendedSettings == "{\"steps\": 20}")
+      #expect(try Checkpoint(path: path).recommendedSettings == "{\"steps\": 20}")
     }
   }
 }

@@ -1,0 +1,14 @@
+import StableDiffusion
+
+/// The settings that decide how a model is read, before it can recommend any.
+public enum ModelOptions {
+  /// A model's own recommendations cannot change these.
+  static let names = ["prediction-type"]
+
+  /// - Throws: `SettingsError`.
+  public static func checkpoint(_ layer: Settings.Layer) throws -> Checkpoint.Options {
+    var settings = Settings()
+    for entry in layer where names.contains(entry.name) { try settings.set(entry.name, to: entry.text) }
+    return Checkpoint.Options(predictionType: settings.predictionType.type)
+  }
+}

@@ -1,0 +1,159 @@
+import Glibc
+import Tensors
+
+/// A model as it is read: configurations, a vocabulary, and the weights of three networks, from a folder of diffusers or
+/// from one file.
+public struct Checkpoint: Sendable {
+  /// What the model's place leaves open.
+  public struct Options: Sendable, Hashable {
+    /// The variant to take of each network that has it ("fp16", "non_ema"); of folders only.
+    public var variant: String?
+    /// What the network predicts, over what the model says of itself.
+    public var predictionType: SchedulerConfiguration.PredictionType?
+
+    public init(variant: String? = nil, predictionType: SchedulerConfiguration.PredictionType? = nil) {
+      self.variant = variant
+      self.predictionType = predictionType
+    }
+  }
+
+  /// What a layout has to say.
+  struct Parts: Sendable {
+    var unet: UNetConfiguration
+    var autoencoder: AutoencoderConfiguration
+    var textEncoder: TextEncoderConfiguration
+    var scheduler: SchedulerConfiguration
+    var unetWeights: any WeightFile
+    var autoencoderWeights: any WeightFile
+    var textEncoderWeights: any WeightFile
+    /// With `vocab.json` and `merges.txt`.
+    var tokenizerFolder: String
+    /// What fills a short prompt; nil where the tokenizer's folder says so.
+    var padToken: String?
+    var recommendedSettings: String?
+    /// What was taken for granted, as sentences.
+    var assumptions: [String]
+  }
+
+  public let path: String
+  public let options: Options
+  private let parts: Parts
+  /// Sixteen hexadecimal digits that differ between models: a hash of the configurations, the vocabulary, and of each
+  /// tensor its name, type, shape and first numbers.
+  public let identity: String
+
+  public var unet: UNetConfiguration { parts.unet }
+  public var autoencoder: AutoencoderConfiguration { parts.autoencoder }
+  public var textEncoder: TextEncoderConfiguration { parts.textEncoder }
+  public var scheduler: SchedulerConfiguration { parts.scheduler }
+  /// The text of `fatezero.json`, settings that the model's authors recommend, if there is one.
+  public var recommendedSettings: String? { parts.recommendedSettings }
+  /// What the model does not say of itself and was taken for granted, as sentences for people.
+  public var assumptions: [String] { parts.assumptions }
+
+  /// Opens and validates everything but the fit of the weights, which `Parameters` checks.
+  /// - Throws: `ModelError`.
+  public init(path: String, options: Options = Options()) throws {
+    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    self.path = path
+    self.options = options
+    guard fileExists(path) else { throw ModelError(.notFound, "there is no model at \(path)") }
+    var parts =
+      folderExists(path)
+      ? try ModelDirectory.parts(path, variant: options.variant) : try SingleFile.parts(path, options: options)
+    if let predictionType = options.predictionType { parts.scheduler.predictionType = predictionType }
+    try Self.checkFit(parts, path: path)
+    self.parts = parts
+    identity = try Self.identity(of: parts)
+  }
+
+  /// The weights of one network.
+  public func weights(_ component: ModelComponent) -> any WeightFile {
+    switch component {
+    case .unet: parts.unetWeights
+    case .vae: parts.autoencoderWeights
+    case .textEncoder: parts.textEncoderWeights
+    }
+  }
+
+  /// - Throws: `ModelError` where the vocabulary is absent or damaged, or the text encoder is too small for it.
+  public func tokenizer() throws -> CLIPTokenizer {
+    let tokenizer = try CLIPTokenizer(directory: parts.tokenizerFolder, padToken: parts.padToken)
+    guard tokenizer.largestToken < textEncoder.vocabularySize, tokenizer.length <= textEncoder.maximumPositions else {
+      throw ModelError(
+        .badData,
+        """
+        \(path): the tokenizer has tokens up to \(tokenizer.largestToken) and \(tokenizer.length) positions, the text \
+        encoder a vocab_size of \(textEncoder.vocabularySize) and \(textEncoder.maximumPositions) positions; are the \
+        two from one model?
+        """)
+    }
+    return tokenizer
+  }
+
+  private static func checkFit(_ parts: Parts, path: String) throws {
+    let (unet, autoencoder, textEncoder) = (parts.unet, parts.autoencoder, parts.textEncoder)
+    guard unet.inputChannels == autoencoder.latentChannels else {
+      throw ModelError(
+        .badData,
+        "\(path): the UNet has \(unet.inputChannels) in_channels, the VAE \(autoencoder.latentChannels) "
+          + "latent_channels; they must be equal"
+      )
+    }
+    guard unet.crossAttentionDimension == textEncoder.hiddenSize else {
+      throw ModelError(
+        .badData,
+        """
+        \(path): the UNet's cross_attention_dim is \(unet.crossAttentionDimension), the text encoder's hidden_size \
+        \(textEncoder.hiddenSize); they must be equal
+        """)
+    }
+  }
+
+  // MARK: Identity
+
+  private static func identity(of parts: Parts) throws -> String {
+    var hash = FowlerNollVo()
+    let configurations = [
+      "\(parts.unet)", "\(parts.autoencoder)", "\(parts.textEncoder)", "\(parts.scheduler)", parts.padToken ?? "",
+    ]
+    for text in configurations { hash.add(Array(text.utf8)) }
+    for file in ["vocab.json", "merges.txt", "special_tokens_map.json"]
+    where fileExists(parts.tokenizerFolder + "/" + file) {
+      hash.add(try fileBytes(parts.tokenizerFolder + "/" + file, limit: 1 << 26))
+    }
+    for file in [parts.unetWeights, parts.autoencoderWeights, parts.textEncoderWeights] {
+      for name in file.names {
+        hash.add(Array("\(name) \(file.typeName(of: name) ?? "") \(file.shape(of: name) ?? [])".utf8))
+        guard file.elementType(of: name) != nil else { continue }
+        let tensor = try file.tensor(name)
+        for number in tensor.reshaped([tensor.count]).rows(0..<min(tensor.count, 64)).floats {
+          hash.add(number.bitPattern)
+        }
+      }
+    }
+    let digits = String(hash.value, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+}
+
+/// The 64-bit FNV-1a hash (http://www.isthe.com/chongo/tech/comp/fnv/): the same on every run and machine, which
+/// `Hasher` is not.
+struct FowlerNollVo {
+  private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+  mutating func add(_ bytes: [UInt8]) {
+    for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+  }
+
+  mutating func add(_ number: UInt32) {
+    for shift in [0, 8, 16, 24] as [UInt32] { value = (value ^ UInt64(number >> shift & 0xff)) &* 0x100_0000_01b3 }
+  }
+}
+
+func fileExists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+func folderExists(_ path: String) -> Bool {
+  var status = stat()
+  return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+}

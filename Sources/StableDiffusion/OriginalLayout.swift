@@ -1,0 +1,185 @@
+/// The layout in which Stable Diffusion 1.x and 2.x were published: all networks in one file, under the names of CompVis'
+/// and Stability AI's code.
+struct OriginalLayout {
+  /// Prefixes of the networks' names. CLIP's in 2.x are OpenCLIP's.
+  static let unet = "model.diffusion_model.", autoencoder = "first_stage_model."
+  static let clip = "cond_stage_model.transformer.", openCLIP = "cond_stage_model.model."
+
+  /// What these files carry beside the networks that are used: copies that training averages, tables that follow from the
+  /// scheduler, counters. `*` stands for any ending.
+  static let ignored = [
+    "model_ema.*", "betas", "alphas_cumprod*", "sqrt_*", "log_one_minus_alphas_cumprod", "posterior_*", "logvar",
+    "lvlb_weights", "global_step", "scale_factor", "cond_stage_model.logit_scale", "epoch",
+  ]
+
+  let file: any WeightFile
+
+  /// Whether the text encoder is OpenCLIP's, as in 2.x.
+  var isOpenCLIP: Bool { file.names.contains { $0.hasPrefix(Self.openCLIP) } }
+
+  static func isOriginal(_ file: any WeightFile) -> Bool { file.names.contains { $0.hasPrefix(unet) } }
+
+  /// The weights of one network under the names of diffusers and transformers.
+  /// - Throws: `ModelError`, `.notFound` where the file has none of them.
+  func weights(_ component: ModelComponent) throws -> any WeightFile {
+    switch component {
+    case .unet: try unet()
+    case .vae: try autoencoder()
+    case .textEncoder: try isOpenCLIP ? openCLIP() : clip()
+    }
+  }
+
+  /// - Throws: `ModelError` that lists what belongs to no network and is not known to be harmless.
+  func checkEveryTensorIsKnown() throws {
+    let prefixes = [Self.unet, Self.autoencoder, isOpenCLIP ? Self.openCLIP : Self.clip]
+    let unknown = file.names.filter { name in
+      !prefixes.contains { name.hasPrefix($0) } && !Self.ignored.contains { Self.matches(name, $0) }
+    }
+    guard unknown.isEmpty else {
+      throw ModelError(
+        .badData,
+        "\(file.path) has \(unknown.count) tensors that belong to no part of Stable Diffusion: "
+          + unknown.prefix(8).joined(separator: ", ") + (unknown.count > 8 ? ", ..." : "")
+          + "; is it a checkpoint of another model?")
+    }
+  }
+
+  private static func matches(_ name: String, _ pattern: String) -> Bool {
+    pattern.hasSuffix("*") ? name.hasPrefix(pattern.dropLast()) : name == pattern
+  }
+
+  // MARK: Networks
+
+  private func unet() throws -> any WeightFile {
+    let names = parts(Self.unet)
+    // A level ends with a convolution of its own, in the place of one more layer.
+    let numbers = names.keys.compactMap { name -> Int? in
+      let parts = name.split(separator: ".")
+      return parts.count > 3 && parts[0] == "input_blocks" && parts[2] == "0" && parts[3] == "op" ? Int(parts[1]) : nil
+    }
+    let length =
+      numbers.min()
+      ?? (names.keys.filter { $0.hasPrefix("input_blocks.") && $0.hasSuffix(".in_layers.0.weight") }.count + 1)
+    guard (2...64).contains(length) else {
+      throw ModelError(.badData, "\(file.path): the UNet's first level has \(length - 1) layers; is the file complete?")
+    }
+    return try renamed(names, by: Self.unetRules(blockLength: length))
+  }
+
+  /// - Parameter names: the network's own names -> the file's.
+  private func renamed(_ names: [String: String], by rules: [NameRule]) throws -> RenamedWeights {
+    try RenamedWeights(
+      file, sources: names.map { (NameRule.apply(rules, to: $0.key), RenamedWeights.Source(name: $0.value)) })
+  }
+
+  private func autoencoder() throws -> any WeightFile {
+    try Self.autoencoder(file, names: parts(Self.autoencoder))
+  }
+
+  /// An autoencoder under the original names, which may lie in a file of its own without a prefix.
+  static func autoencoder(_ file: any WeightFile, names: [String: String]) throws -> any WeightFile {
+    let levels = names.keys.compactMap { name -> Int? in
+      let parts = name.split(separator: ".")
+      return parts.count > 3 && parts[0] == "decoder" && parts[1] == "up" ? Int(parts[2]) : nil
+    }
+    guard let top = levels.max(), top < 16 else {
+      throw ModelError(.notFound, "\(file.path) has no autoencoder, or only part of one; name one with vae")
+    }
+    return try OriginalLayout(file: file).renamed(names, by: autoencoderRules(levels: top + 1))
+  }
+
+  private func clip() throws -> any WeightFile {
+    let names = parts(Self.clip)
+    guard !names.isEmpty else {
+      throw ModelError(.notFound, "\(file.path) has no text encoder; use a complete checkpoint")
+    }
+    return try renamed(names, by: [NameRule("text_model", "")])
+  }
+
+  /// Stable Diffusion 2.x was trained on what enters OpenCLIP's last layer: that layer is left out. The projections of
+  /// queries, keys and values are one tensor.
+  private func openCLIP() throws -> any WeightFile {
+    let names = parts(Self.openCLIP)
+    let layers = names.keys.compactMap { name -> Int? in
+      let parts = name.split(separator: ".")
+      return parts.count > 2 && parts[1] == "resblocks" ? Int(parts[2]) : nil
+    }
+    guard let last = layers.max(), last > 0 else {
+      throw ModelError(.badData, "\(file.path): its text encoder has no layers; is the file complete?")
+    }
+    var sources: [(String, RenamedWeights.Source)] = []
+    for (name, stored) in names where !name.hasPrefix("transformer.resblocks.\(last).") && name != "attn_mask" {
+      let renamed = NameRule.apply(Self.openCLIPRules, to: name)
+      guard let kind = ["weight", "bias"].first(where: { name.hasSuffix(".attn.in_proj_\($0)") }) else {
+        sources.append((renamed, RenamedWeights.Source(name: stored)))
+        continue
+      }
+      guard let rows = file.shape(of: stored)?.first, rows % 3 == 0 else {
+        throw ModelError(.badData, "\(file.path): \(stored) \(file.shape(of: stored) ?? []) is not three projections")
+      }
+      let scope = renamed.dropLast("in_proj_\(kind)".count)
+      for (index, projection) in ["q_proj", "k_proj", "v_proj"].enumerated() {
+        let part = rows / 3 * index..<rows / 3 * (index + 1)
+        sources.append(("\(scope)\(projection).\(kind)", RenamedWeights.Source(name: stored, rows: part)))
+      }
+    }
+    return try RenamedWeights(file, sources: sources)
+  }
+
+  /// Names below `prefix`, without it -> in the file.
+  private func parts(_ prefix: String) -> [String: String] {
+    Dictionary(
+      uniqueKeysWithValues: file.names.filter { $0.hasPrefix(prefix) }.map { (String($0.dropFirst(prefix.count)), $0) })
+  }
+
+  // MARK: Rules
+
+  private static let resnetRules = [
+    NameRule("in_layers.0", "norm1"), NameRule("in_layers.2", "conv1"), NameRule("emb_layers.1", "time_emb_proj"),
+    NameRule("out_layers.0", "norm2"), NameRule("out_layers.3", "conv2"), NameRule("skip_connection", "conv_shortcut"),
+  ]
+
+  /// - Parameter blockLength: residual blocks of a level on the way down, and one.
+  static func unetRules(blockLength: Int) -> [NameRule] {
+    let down = NameRule.Numbering.blocks(first: 1, length: blockLength)
+    let up = NameRule.Numbering.blocks(first: 0, length: blockLength)
+    return [
+      NameRule("time_embed.0", "time_embedding.linear_1"), NameRule("time_embed.2", "time_embedding.linear_2"),
+      NameRule("input_blocks.0.0", "conv_in"), NameRule("out.0", "conv_norm_out"), NameRule("out.2", "conv_out"),
+      NameRule(
+        "input_blocks.#.0.op", "down_blocks.#.downsamplers.0.conv", .blocks(first: blockLength, length: blockLength)),
+      NameRule("input_blocks.#.0", "down_blocks.#.resnets.#", down),
+      NameRule("input_blocks.#.1", "down_blocks.#.attentions.#", down),
+      NameRule("middle_block.0", "mid_block.resnets.0"), NameRule("middle_block.1", "mid_block.attentions.0"),
+      NameRule("middle_block.2", "mid_block.resnets.1"),
+      // Behind the last layer of a level, which may have a transformer.
+      NameRule("output_blocks.#.1.conv", "up_blocks.#.upsamplers.0.conv", up),
+      NameRule("output_blocks.#.2.conv", "up_blocks.#.upsamplers.0.conv", up),
+      NameRule("output_blocks.#.0", "up_blocks.#.resnets.#", up),
+      NameRule("output_blocks.#.1", "up_blocks.#.attentions.#", up),
+    ] + resnetRules
+  }
+
+  static func autoencoderRules(levels: Int) -> [NameRule] {
+    [
+      NameRule("encoder.down.#.block.#", "encoder.down_blocks.#.resnets.#"),
+      NameRule("encoder.down.#.downsample.conv", "encoder.down_blocks.#.downsamplers.0.conv"),
+      NameRule("decoder.up.#.block.#", "decoder.up_blocks.#.resnets.#", .reversed(count: levels)),
+      NameRule("decoder.up.#.upsample.conv", "decoder.up_blocks.#.upsamplers.0.conv", .reversed(count: levels)),
+      NameRule("mid.block_1", "mid_block.resnets.0"), NameRule("mid.attn_1", "mid_block.attentions.0"),
+      NameRule("mid.block_2", "mid_block.resnets.1"), NameRule("attentions.0.norm", "attentions.0.group_norm"),
+      NameRule("attentions.0.q", "attentions.0.to_q"), NameRule("attentions.0.k", "attentions.0.to_k"),
+      NameRule("attentions.0.v", "attentions.0.to_v"), NameRule("attentions.0.proj_out", "attentions.0.to_out.0"),
+      NameRule("nin_shortcut", "conv_shortcut"), NameRule("norm_out", "conv_norm_out"),
+    ]
+  }
+
+  static let openCLIPRules = [
+    NameRule("token_embedding", "embeddings.token_embedding"),
+    NameRule("positional_embedding", "embeddings.position_embedding.weight"),
+    NameRule("transformer.resblocks.#", "encoder.layers.#"), NameRule("ln_1", "layer_norm1"),
+    NameRule("ln_2", "layer_norm2"), NameRule("ln_final", "final_layer_norm"), NameRule("attn", "self_attn"),
+    NameRule("mlp.c_fc", "mlp.fc1"), NameRule("mlp.c_proj", "mlp.fc2"),
+    NameRule("text_projection", "text_projection.weight"),
+  ]
+}
