@@ -64,12 +64,12 @@ enum CheckpointKind: Equatable {
     let reason: String
     switch self {
     case .original: return
-    case .lora: reason = "is a LoRA, which changes a model; give the model as model and this file as lora"
-    case .autoencoder: reason = "is an autoencoder alone; give a model as model and this file as vae"
+    case .lora: reason = "is a LoRA, which changes a model and is not implemented; give a model"
+    case .autoencoder: reason = "is an autoencoder alone; give a whole model"
     case .part(let component):
       reason =
         "is the \(component.rawValue) of a diffusers folder; give the whole folder (model_index.json, unet/, ...)"
-    case .embedding: reason = "is a textual inversion, words for a model; give the model as model"
+    case .embedding: reason = "is a textual inversion, words for a model, and not implemented; give a model"
     case .other(let name):
       throw ModelError(
         .unsupported,

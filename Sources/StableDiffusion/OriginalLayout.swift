@@ -83,7 +83,7 @@ struct OriginalLayout {
       return parts.count > 3 && parts[0] == "decoder" && parts[1] == "up" ? Int(parts[2]) : nil
     }
     guard let top = levels.max(), top < 16 else {
-      throw ModelError(.notFound, "\(file.path) has no autoencoder, or only part of one; name one with vae")
+      throw ModelError(.notFound, "\(file.path) has no autoencoder, or only part of one; use a complete checkpoint")
     }
     return try OriginalLayout(file: file).renamed(names, by: autoencoderRules(levels: top + 1))
   }
