@@ -127,7 +127,7 @@ version:
 
 manual: ## Make the manual page anew: docs/fatezero.1.
 	$(SWIFT) package --scratch-path .build-manual generate-manual
-	cp .build-manual/plugins/GenerateManual/outputs/fatezero/fatezero.1 docs/fatezero.1
+	cp .build-manual/plugins/GenerateManual/outputs/FateZeroCommand/fatezero.1 docs/fatezero.1
 
 format: ## Format the Swift sources in place.
 	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests

@@ -1,3 +1,5 @@
+import StableDiffusion
+
 /// One setting as users see it. The command's help, GStreamer's properties, the C header and the documentation are all
 /// made from this.
 public struct Knob: Sendable {
@@ -50,9 +52,10 @@ public enum Knobs {
     Knob(
       name: "model",
       blurb:
-        "Stable Diffusion 1.x or 2.x checkpoint: a folder in diffusers' layout, or one .safetensors or .ckpt file in "
-        + "the original one; by default $FATEZERO_MODEL, else the small model that comes with FateZero.",
-      kind: .path, range: "a folder or a file", defaultText: "", read: { $0.model ?? "" },
+        "Stable Diffusion 1.x or 2.x checkpoint: a folder in diffusers' layout, one .safetensors or .ckpt file in the "
+        + "original one, or ORG/NAME[@REVISION] in the Hugging Face cache; by default $FATEZERO_MODEL, else the small "
+        + "model that comes with FateZero.",
+      kind: .path, range: "a folder, a file, or ORG/NAME[@REVISION]", defaultText: "", read: { $0.model ?? "" },
       write: { $0.model = $1.isEmpty ? nil : $1 }),
     Knob(
       name: "preset",
@@ -169,6 +172,28 @@ public enum Knobs {
       "prediction-type",
       "What the network predicts: epsilon (the noise), v_prediction (the velocity), or auto (the default): what the "
         + "model says, else v_prediction for 2.x in one file and epsilon otherwise.", \.predictionType),
+    path(
+      "unet", "UNet in place of the model's own, such as one tuned on a clip: its folder or file; none by default.",
+      \.unet),
+    path(
+      "vae",
+      "Autoencoder in place of the model's own: its folder or file, in diffusers' or the original layout; none by "
+        + "default.", \.vae),
+    Knob(
+      name: "lora",
+      blurb: "LoRA files to merge into the model, each with a weight behind a colon (1 by default), like "
+        + "style.safetensors:0.8; none by default.",
+      kind: .list, range: "FILE or FILE:WEIGHT, separated by commas, each weight -100 to 100", defaultText: "",
+      read: { $0.loras.map { "\(Grammar.escaped($0.path)):\($0.weight)" }.joined(separator: ",") },
+      write: { $0.loras = try loras($1) }),
+    Knob(
+      name: "embedding",
+      blurb: "Textual inversions, each with the word that means it in prompts, like <toy>=toy.pt; none by default.",
+      kind: .list, range: "WORD=FILE, separated by commas", defaultText: "",
+      read: {
+        $0.embeddings.map { "\(Grammar.escaped($0.word))=\(Grammar.escaped($0.path))" }.joined(separator: ",")
+      },
+      write: { $0.embeddings = try embeddings($1) }),
   ]
 
   public static func named(_ name: String) -> Knob? { all.first { $0.name == name } }
@@ -200,6 +225,14 @@ public enum Knobs {
     _ write: @escaping @Sendable (inout Settings, String) throws -> Void
   ) -> Knob {
     Knob(name: name, blurb: blurb, kind: .text, range: "text", defaultText: "", read: read, write: write)
+  }
+
+  private static func path(
+    _ name: String, _ blurb: String, _ path: WritableKeyPath<Settings, String?> & Sendable
+  ) -> Knob {
+    Knob(
+      name: name, blurb: blurb, kind: .path, range: "a folder, a file, or ORG/NAME[@REVISION]", defaultText: "",
+      read: { $0[keyPath: path] ?? "" }, write: { $0[keyPath: path] = $1.isEmpty ? nil : $1 })
   }
 
   private static func integer(
@@ -287,6 +320,38 @@ public enum Knobs {
       return WordWeight(
         word: word, weight: Float(try Grammar.number(entry.value, in: -1000...1000, name: "word-weights")))
     }
+  }
+
+  private static func loras(_ text: String) throws -> [Checkpoint.LoRA] {
+    try Grammar.entries(text, in: "lora").map { entry in
+      // An = is part of the file's name.
+      let file = (entry.word.map { $0 + "=" } ?? "") + entry.value
+      guard let colon = file.lastIndex(of: ":"), let weight = Double(file[file.index(after: colon)...]) else {
+        return Checkpoint.LoRA(path: file)
+      }
+      guard colon > file.startIndex else { throw SettingsError("\"\(file)\" names no file before :", in: "lora") }
+      guard weight.isFinite, (-100...100).contains(weight) else {
+        throw SettingsError("the weight \(weight) is out of range; it is -100 to 100", in: "lora")
+      }
+      return Checkpoint.LoRA(path: String(file[..<colon]), weight: Float(weight))
+    }
+  }
+
+  private static func embeddings(_ text: String) throws -> [Checkpoint.Embedding] {
+    var embeddings: [Checkpoint.Embedding] = []
+    for entry in try Grammar.entries(text, in: "embedding") {
+      guard let word = entry.word, !word.isEmpty, !entry.value.isEmpty else {
+        throw SettingsError("\"\(entry.word ?? entry.value)\" is no WORD=FILE; write <toy>=toy.pt", in: "embedding")
+      }
+      guard !word.contains(where: \.isWhitespace) else {
+        throw SettingsError("\"\(word)\" is more than one word; a textual inversion stands for one", in: "embedding")
+      }
+      guard !embeddings.contains(where: { $0.word.lowercased() == word.lowercased() }) else {
+        throw SettingsError("\"\(word)\" is given twice (case does not matter)", in: "embedding")
+      }
+      embeddings.append(Checkpoint.Embedding(word: word, path: entry.value))
+    }
+    return embeddings
   }
 
   private static func text(of width: Settings.CouplingMinWidth) -> String {

@@ -111,8 +111,12 @@ public struct Settings: Sendable, Equatable {
   /// Source prompt; nil if none was given: the inversion is then unconditional and only self-attention is fused.
   public var source: String?
   public var negative = ""
-  /// Folder or file of the model; nil to search the usual places.
+  /// Folder or file of the model, or `ORG/NAME` of the Hugging Face cache; nil to search the usual places.
   public var model: String?
+  /// Networks in place of the model's own.
+  public var unet: String?, vae: String?
+  public var loras: [Checkpoint.LoRA] = []
+  public var embeddings: [Checkpoint.Embedding] = []
   public var predictionType = PredictionChoice.auto
   public var steps = 50
   public var guidanceScale: Float = 7.5

@@ -39,6 +39,10 @@ enum Options {
     add("record", text(options.record))
     add("memory-limit", text(options.memory_limit))
     add("prediction-type", text(options.prediction_type))
+    add("unet", text(options.unet))
+    add("vae", text(options.vae))
+    add("lora", text(options.lora))
+    add("embedding", text(options.embedding))
     return layer
   }
 

@@ -7,20 +7,23 @@ struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
     abstract:
-      "Print what a checkpoint is: architecture, sizes, precision, parameters, and what is missing or left over.",
-    discussion: "Ends with status 65 if an edit would refuse the checkpoint.")
+      "Print what a checkpoint, LoRA, textual inversion or single network is: architecture, sizes, precision, what it "
+      + "changes, and what is missing or left over.",
+    discussion: "Ends with status 65 if an edit would refuse it.")
 
   @Argument(
     help: ArgumentHelp(
-      "Stable Diffusion checkpoint: a folder in diffusers' layout or one file; by default the model that edit would take.",
-      valueName: "model"), completion: .file())
+      "A folder or file, or ORG/NAME[@REVISION] in the Hugging Face cache; by default the model that edit would take.",
+      valueName: "file|folder"), completion: .file())
   var model: String?
 
   @Option(help: ArgumentHelp("Take the weights of this variant where there are such, like fp16.", valueName: "name"))
   var variant: String?
 
   func run() throws {
-    let directory = try Checkpoint(path: try ModelLocation.find(model), options: Checkpoint.Options(variant: variant))
+    let path = try ModelLocation.find(model)
+    if let file = try FileInspection(path) { return print(file.text) }
+    let directory = try Checkpoint(path: path, options: Checkpoint.Options(variant: variant))
     let inspection = try ModelInspection(directory)
     print(inspection.text)
     if let recommended = directory.recommendedSettings {

@@ -34,6 +34,12 @@ struct SettingOptions: ParsableArguments {
   @Option(help: .knob("memory-limit", value: "bytes")) var memoryLimit: String?
   @Option(help: .knob("prediction-type", value: "type"), completion: .knob("prediction-type"))
   var predictionType: String?
+  @Option(help: .knob("unet", value: "file|folder"), completion: .file()) var unet: String?
+  @Option(help: .knob("vae", value: "file|folder"), completion: .file()) var vae: String?
+  @Option(help: .knob("lora", repeated: "May be repeated.", value: "files"), completion: .file()) var lora: [String] =
+    []
+  @Option(help: .knob("embedding", repeated: "May be repeated.", value: "words"), completion: .file())
+  var embedding: [String] = []
 
   /// What was given, without the edits.
   var layer: Settings.Layer {
@@ -45,9 +51,12 @@ struct SettingOptions: ParsableArguments {
       ("frame-coupling", frameCoupling), ("coupling-min-width", couplingMinWidth),
       ("fusion-max-tokens", fusionMaxTokens), ("clip-length", clipLength), ("precision", precision),
       ("threads", threads), ("record", record), ("memory-limit", memoryLimit),
-      ("prediction-type", predictionType),
+      ("prediction-type", predictionType), ("unet", unet), ("vae", vae),
     ]
-    let lists = [("cross-replace", crossReplace), ("blend-words", blendWords), ("word-weights", wordWeights)]
+    let lists = [
+      ("cross-replace", crossReplace), ("blend-words", blendWords), ("word-weights", wordWeights), ("lora", lora),
+      ("embedding", embedding),
+    ]
     return single.compactMap { name, text in text.map { (name, $0) } }
       + lists.compactMap { name, texts in texts.isEmpty ? nil : (name, texts.joined(separator: ",")) }
   }

@@ -35,7 +35,8 @@ import Testing
       ("blend-threshold", "0.75"), ("blend-latents", "true"), ("word-weights", "tiger=2.0"),
       ("attention-source", "reconstruction"), ("frame-coupling", "middle"), ("coupling-min-width", "second"),
       ("fusion-max-tokens", "256"), ("clip-length", "0"), ("precision", "f32"), ("threads", "2"), ("record", "maps"),
-      ("memory-limit", "8G"), ("prediction-type", "epsilon"),
+      ("memory-limit", "8G"), ("prediction-type", "epsilon"), ("unet", "/nowhere/unet"),
+      ("vae", "/nowhere/vae"), ("lora", "/nowhere/a.safetensors:0.5"), ("embedding", "<toy>=/nowhere/toy.pt"),
     ]
     #expect(want.map(\.0) == Knobs.all.map(\.name))
     let texts = Dictionary(uniqueKeysWithValues: want.map { ($0.0, strdup($0.1)) })
@@ -67,6 +68,10 @@ import Testing
     options.record = text("record")
     options.memory_limit = text("memory-limit")
     options.prediction_type = text("prediction-type")
+    options.unet = text("unet")
+    options.vae = text("vae")
+    options.lora = text("lora")
+    options.embedding = text("embedding")
     #expect(fatezero_configure(context, &options) == FATEZERO_OK, "\(String(cString: fatezero_error(context)))")
     for (name, value) in want {
       #expect(fatezero_get(context, name).map { String(cString: $0) } == value, "\(name)")

@@ -143,8 +143,9 @@ typedef struct fatezero_options {
   const char *source;
   /** What the clip shall not show (negative prompt); empty by default. */
   const char *negative;
-  /** Stable Diffusion 1.x or 2.x checkpoint: a folder in diffusers' layout, or one .safetensors or .ckpt file in
-   *  the original one; by default $FATEZERO_MODEL, else the small model that comes with FateZero. */
+  /** Stable Diffusion 1.x or 2.x checkpoint: a folder in diffusers' layout, one .safetensors or .ckpt file in the
+   *  original one, or ORG/NAME[@REVISION] in the Hugging Face cache; by default $FATEZERO_MODEL, else the small model
+   *  that comes with FateZero. */
   const char *model;
   /** A starting point for the other settings: style, attribute, shape or background; none by default. */
   const char *preset;
@@ -202,6 +203,16 @@ typedef struct fatezero_options {
   /** What the network predicts: epsilon (the noise), v_prediction (the velocity), or auto (the default): what the
    *  model says, else v_prediction for 2.x in one file and epsilon otherwise. */
   const char *prediction_type;
+  /** UNet in place of the model's own, such as one tuned on a clip: its folder or file; none by default. */
+  const char *unet;
+  /** Autoencoder in place of the model's own: its folder or file, in diffusers' or the original layout; none by
+   *  default. */
+  const char *vae;
+  /** LoRA files to merge into the model, each with a weight behind a colon (1 by default), like
+   *  style.safetensors:0.8; none by default. */
+  const char *lora;
+  /** Textual inversions, each with the word that means it in prompts, like <toy>=toy.pt; none by default. */
+  const char *embedding;
 } fatezero_options;
 
 /**

@@ -25,19 +25,19 @@ public final class StableDiffusionModel: Sendable {
     schedulerConfiguration = directory.scheduler
     identity = directory.identity
 
-    var parameters = Parameters(directory.weights(.textEncoder), device: device, component: .textEncoder)
-    textEncoder = try CLIPTextEncoder(directory.textEncoder, parameters)
+    var parameters = Parameters(.textEncoder, of: directory, device: device)
+    textEncoder = try CLIPTextEncoder(directory.textEncoder, parameters, added: directory.addedWords.tables)
     try parameters.finish(surplus: surplus)
     var count = parameters.parameterCount
     progress(0.1)
 
-    parameters = Parameters(directory.weights(.vae), device: device, component: .vae)
+    parameters = Parameters(.vae, of: directory, device: device)
     autoencoder = try AutoencoderKL(directory.autoencoder, parameters)
     try parameters.finish(surplus: surplus)
     count += parameters.parameterCount
     progress(0.2)
 
-    parameters = Parameters(directory.weights(.unet), device: device, component: .unet)
+    parameters = Parameters(.unet, of: directory, device: device)
     unet = try UNet(directory.unet, parameters)
     try parameters.finish(surplus: surplus)
     parameterCount = count + parameters.parameterCount

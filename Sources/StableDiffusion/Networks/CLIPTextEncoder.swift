@@ -10,11 +10,17 @@ public final class CLIPTextEncoder: Sendable {
 
   public let configuration: TextEncoderConfiguration
   private let tokenTable: Tensor, positionTable: Tensor
+  /// Of tokens behind the vocabulary, (n, width) each.
+  private let addedTables: [Tensor]
   private let layers: [Layer]
   private let finalNorm: Normalization
 
-  public init(_ configuration: TextEncoderConfiguration, _ parameters: Parameters) throws {
+  /// - Parameter added: embeddings of the tokens that follow the vocabulary, (n, width) each.
+  public init(
+    _ configuration: TextEncoderConfiguration, _ parameters: Parameters, added: [Tensor] = []
+  ) throws {
     self.configuration = configuration
+    addedTables = added
     let width = configuration.hiddenSize
     tokenTable = try parameters.table(
       "embeddings.token_embedding.weight", rows: configuration.vocabularySize, columns: width)
@@ -41,16 +47,17 @@ public final class CLIPTextEncoder: Sendable {
     guard !tokens.isEmpty, tokens.count <= configuration.maximumPositions else {
       throw TensorError("\(tokens.count) tokens: the text encoder takes 1 to \(configuration.maximumPositions)")
     }
-    guard let highest = tokens.max(), highest < configuration.vocabularySize, tokens.allSatisfy({ $0 >= 0 }) else {
+    let words = configuration.vocabularySize + addedTables.reduce(0) { $0 + $1.shape[0] }
+    guard let highest = tokens.max(), highest < words, tokens.allSatisfy({ $0 >= 0 }) else {
       throw ModelError(
         .badData,
-        "the tokenizer gave the id \(tokens.max() ?? 0), but the text encoder has \(configuration.vocabularySize) words: "
+        "the tokenizer gave the id \(tokens.max() ?? 0), but the text encoder has \(words) words: "
           + "tokenizer/ and text_encoder/ are of two models")
     }
     let width = configuration.hiddenSize
     let scale = 1 / (Float(width) / Float(configuration.attentionHeads)).squareRoot()
     var hidden = try device.add(
-      try device.gather(tokenTable, rows: tokens), try device.gather(positionTable, rows: Array(tokens.indices))
+      try embeddings(tokens, device: device), try device.gather(positionTable, rows: Array(tokens.indices))
     ).reshaped([1, tokens.count, width])
     for layer in layers {
       var normalized = try layer.norm1.layer(hidden, epsilon: configuration.layerNormEpsilon, device: device)
@@ -66,5 +73,16 @@ public final class CLIPTextEncoder: Sendable {
       hidden = try layer.contract(expanded, device: device, adding: hidden)
     }
     return try finalNorm.layer(hidden, epsilon: configuration.layerNormEpsilon, device: device)
+  }
+
+  /// (tokens, width), the vocabulary's and the added ones.
+  private func embeddings(_ tokens: [Int], device: Device) throws -> Tensor {
+    guard !addedTables.isEmpty else { return try device.gather(tokenTable, rows: tokens) }
+    return try device.concatenate(
+      try tokens.map { token in
+        var (table, row) = (tokenTable, token)
+        for added in addedTables where row >= table.shape[0] { (table, row) = (added, row - table.shape[0]) }
+        return try device.gather(table, rows: [row])
+      })
   }
 }

@@ -2,9 +2,9 @@
 enum WeightLocation {
   /// The first that exists of: safetensors without a variant, safetensors `.fp16`, and the same of `.bin`; before all
   /// of these, those of `variant`. Sharded files count as files.
-  static func find(_ component: ModelComponent, in model: String, variant: String?) throws -> String {
-    if let variant, let path = file(of: component, in: model, variant: variant) { return path }
-    let folder = model + "/" + component.rawValue
+  /// - Parameter folder: of the network.
+  static func find(_ component: ModelComponent, in folder: String, variant: String?) throws -> String {
+    if let variant, let path = file(of: component, in: folder, variant: variant) { return path }
     for suffix in suffixes {
       for variant in [nil, "fp16"] {
         if let name = names(component, suffix: suffix, variant: variant).first(where: { fileExists(folder + "/" + $0) })
@@ -26,7 +26,8 @@ enum WeightLocation {
     guard !variant.isEmpty, !variant.contains("/") else {
       throw ModelError(.notFound, "\"\(variant)\" cannot be the name of a variant")
     }
-    guard ModelComponent.allCases.contains(where: { file(of: $0, in: model, variant: variant) != nil }) else {
+    let has = { file(of: $0, in: "\(model)/\($0.rawValue)", variant: variant) != nil }
+    guard ModelComponent.allCases.contains(where: has) else {
       throw ModelError(
         .notFound,
         "\(model) has no weights of the variant \"\(variant)\", such as "
@@ -37,9 +38,9 @@ enum WeightLocation {
 
   private static let suffixes = ["safetensors", "bin"]
 
-  private static func file(of component: ModelComponent, in model: String, variant: String) -> String? {
+  private static func file(of component: ModelComponent, in folder: String, variant: String) -> String? {
     suffixes.flatMap { names(component, suffix: $0, variant: variant) }
-      .map { "\(model)/\(component.rawValue)/\($0)" }.first(where: fileExists)
+      .map { "\(folder)/\($0)" }.first(where: fileExists)
   }
 
   private static func baseNames(_ component: ModelComponent) -> [String] {

@@ -1,6 +1,8 @@
 /// A checkpoint as diffusers lays it out: `model_index.json`, `unet/`, `vae/`, `text_encoder/`, `tokenizer/`,
 /// `scheduler/`.
 enum ModelDirectory {
+  static let index = "model_index.json"
+
   /// Of each network the file without a variant is taken, else the `.fp16` one; safetensors before `.bin`.
   static func parts(_ path: String, variant: String?) throws -> Checkpoint.Parts {
     try check(path)
@@ -10,7 +12,7 @@ enum ModelDirectory {
     let scheduler = try SchedulerConfiguration(path: path + "/scheduler/scheduler_config.json")
     if let variant { try WeightLocation.checkVariant(variant, in: path) }
     func weights(_ component: ModelComponent) throws -> any WeightFile {
-      try openWeightFile(try WeightLocation.find(component, in: path, variant: variant))
+      try openWeightFile(try WeightLocation.find(component, in: "\(path)/\(component.rawValue)", variant: variant))
     }
     let settings = path + "/fatezero.json"
     return Checkpoint.Parts(
@@ -22,8 +24,16 @@ enum ModelDirectory {
         ? String(decoding: try fileBytes(settings, limit: 1 << 16), as: UTF8.self) : nil, assumptions: [])
   }
 
+  /// The checkpoint in a folder that is not laid out as diffusers does, if it has exactly one: what is in the Hugging
+  /// Face cache after one file was downloaded.
+  static func singleFile(in path: String) -> String? {
+    guard !fileExists("\(path)/\(index)"), !folderExists("\(path)/unet") else { return nil }
+    let files = folderEntries(path).filter { $0.hasSuffix(".safetensors") || $0.hasSuffix(".ckpt") }
+    return files.count == 1 ? "\(path)/\(files[0])" : nil
+  }
+
   private static func check(_ path: String) throws {
-    let index = path + "/model_index.json"
+    let index = "\(path)/\(Self.index)"
     guard fileExists(index) else {
       throw ModelError(
         .notFound, "\(path) is not a model: it has no model_index.json; give the folder that diffusers saved")

@@ -22,6 +22,7 @@ public struct CLIPTokenizer: Sendable {
   /// Looked for in the text as it is, and in the normalised text.
   private let rawSpecials: [Special], normalizedSpecials: [Special]
   private let bytesOfCharacters: [Unicode.Scalar: UInt8]
+  private let added: [AddedWords.Word]
 
   private struct Pair: Hashable {
     let left: Int, right: Int
@@ -33,11 +34,24 @@ public struct CLIPTokenizer: Sendable {
 
   private struct Special {
     let scalars: [Unicode.Scalar]
-    let token: Int
+    let tokens: [Int]
+    /// Whether it is looked for between other words only: one of letters is no part of a longer word.
+    var isWord = false
+
+    func stands(in text: [Unicode.Scalar], at place: Int) -> Bool {
+      guard text[place...].starts(with: scalars) else { return false }
+      guard isWord, let first = scalars.first, let last = scalars.last else { return true }
+      let end = place + scalars.count
+      return !(place > 0 && Self.joins(text[place - 1], first)) && !(end < text.count && Self.joins(last, text[end]))
+    }
+
+    private static func joins(_ left: Unicode.Scalar, _ right: Unicode.Scalar) -> Bool {
+      [left, right].allSatisfy { [.letter, .number].contains(Class($0)) }
+    }
   }
 
   private enum Part {
-    case token(Int)
+    case tokens([Int])
     case text([Unicode.Scalar])
   }
 
@@ -52,11 +66,11 @@ public struct CLIPTokenizer: Sendable {
     var tokens = [beginToken]
     for part in Self.split(Array(text.unicodeScalars), at: rawSpecials) {
       switch part {
-      case .token(let token): tokens.append(token)
+      case .tokens(let found): tokens += found
       case .text(let scalars):
         for part in Self.split(Self.normalized(scalars), at: normalizedSpecials) {
           switch part {
-          case .token(let token): tokens.append(token)
+          case .tokens(let found): tokens += found
           case .text(let scalars): for word in Self.words(of: scalars) { tokens += encode(word: word) }
           }
         }
@@ -82,6 +96,10 @@ public struct CLIPTokenizer: Sendable {
 
   /// Text of a token, with a space where a word ends.
   private func pieceText(_ token: Int) -> String {
+    if let word = added.first(where: { $0.tokens.contains(token) }) {
+      // The last of a word's tokens ends it.
+      return token == word.tokens.last ? word.text + " " : ""
+    }
     guard let piece = pieces[token] else { return "" }
     guard ![beginToken, endToken, unknownToken].contains(token) else { return piece }
     let isLast = piece.hasSuffix(Self.wordEnd)
@@ -104,7 +122,7 @@ public struct CLIPTokenizer: Sendable {
     var parts: [Part] = []
     var start = 0, place = 0
     while place < text.count {
-      let found = specials.filter { text[place...].starts(with: $0.scalars) }.max {
+      let found = specials.filter { $0.stands(in: text, at: place) }.max {
         $0.scalars.count < $1.scalars.count
       }
       guard let found else {
@@ -112,7 +130,7 @@ public struct CLIPTokenizer: Sendable {
         continue
       }
       if start < place { parts.append(.text(Array(text[start..<place]))) }
-      parts.append(.token(found.token))
+      parts.append(.tokens(found.tokens))
       place += found.scalars.count
       start = place
     }
@@ -206,11 +224,18 @@ public struct CLIPTokenizer: Sendable {
 
   // MARK: Reading
 
-  /// - Parameter directory: the folder with `vocab.json` and `merges.txt`, and with what says which token pads:
-  ///   `special_tokens_map.json` or else `tokenizer_config.json`.
-  /// - Parameter padToken: what pads, over what the folder says.
+  /// - Parameters:
+  ///   - directory: the folder with `vocab.json` and `merges.txt`, and with what says which token pads:
+  ///     `special_tokens_map.json` or else `tokenizer_config.json`.
+  ///   - padToken: what pads, over what the folder says.
   /// - Throws: `ModelError` where a file is absent or they do not fit together.
-  public init(directory: String, padToken pad: String? = nil) throws {
+  public init(directory: String, padToken: String? = nil) throws {
+    try self.init(directory: directory, padToken: padToken, added: [])
+  }
+
+  /// - Parameter added: words beside the vocabulary, found without regard to case.
+  init(directory: String, padToken pad: String?, added: [AddedWords.Word]) throws {
+    self.added = added
     let vocabularyPath = directory + "/vocab.json"
     let vocabulary = try JSONObject.decode([String: Int].self, path: vocabularyPath, limit: 8 << 20)
     var pieces: [Int: String] = [:]
@@ -254,10 +279,14 @@ public struct CLIPTokenizer: Sendable {
     for role in SpecialTokens.Role.allCases {
       let scalars = Array(map.text(role).unicodeScalars), number = try token(role)
       if map.isNormalized(map.text(role)) {
-        normalized.append(Special(scalars: Self.normalized(scalars), token: number))
+        normalized.append(Special(scalars: Self.normalized(scalars), tokens: [number]))
       } else {
-        raw.append(Special(scalars: scalars, token: number))
+        raw.append(Special(scalars: scalars, tokens: [number]))
       }
+    }
+    for word in added {
+      normalized.append(
+        Special(scalars: Self.normalized(Array(word.text.unicodeScalars)), tokens: Array(word.tokens), isWord: true))
     }
     rawSpecials = raw
     normalizedSpecials = normalized

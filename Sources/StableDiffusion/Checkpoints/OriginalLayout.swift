@@ -73,11 +73,18 @@ struct OriginalLayout {
   }
 
   private func autoencoder() throws -> any WeightFile {
-    try Self.autoencoder(file, names: parts(Self.autoencoder))
+    try autoencoder(names: parts(Self.autoencoder))
   }
 
-  /// An autoencoder under the original names, which may lie in a file of its own without a prefix.
-  static func autoencoder(_ file: any WeightFile, names: [String: String]) throws -> any WeightFile {
+  /// The autoencoder of a file that holds nothing else, with or without the prefix, or in diffusers' layout.
+  static func autoencoder(_ file: any WeightFile) throws -> any WeightFile {
+    if file.names.contains(where: { $0.hasPrefix("decoder.up_blocks.") }) { return file }
+    let layout = OriginalLayout(file: file)
+    let names = layout.parts(autoencoder)
+    return try layout.autoencoder(names: names.isEmpty ? layout.parts("") : names)
+  }
+
+  private func autoencoder(names: [String: String]) throws -> any WeightFile {
     let levels = names.keys.compactMap { name -> Int? in
       let parts = name.split(separator: ".")
       return parts.count > 3 && parts[0] == "decoder" && parts[1] == "up" ? Int(parts[2]) : nil
@@ -85,7 +92,7 @@ struct OriginalLayout {
     guard let top = levels.max(), top < 16 else {
       throw ModelError(.notFound, "\(file.path) has no autoencoder, or only part of one; use a complete checkpoint")
     }
-    return try OriginalLayout(file: file).renamed(names, by: autoencoderRules(levels: top + 1))
+    return try renamed(names, by: Self.autoencoderRules(levels: top + 1))
   }
 
   private func clip() throws -> any WeightFile {

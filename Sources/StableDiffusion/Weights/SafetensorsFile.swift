@@ -10,6 +10,8 @@ public final class SafetensorsFile: WeightFile {
   public let path: String
   private let file: MappedFile
   private let entries: [String: Entry]
+  /// `__metadata__` of the header.
+  public let metadata: [String: String]
 
   private struct Entry {
     let type: StoredType
@@ -33,6 +35,7 @@ public final class SafetensorsFile: WeightFile {
       throw ModelError(.badData, "\(path) has a header of \(length) bytes; at most \(Self.headerLimit) are read")
     }
     let header = try JSONObject.decode(Header.self, from: file.bytes(8..<8 + length), path: "the header of \(path)")
+    metadata = header.metadata
     entries = try Self.validated(header.tensors, dataOffset: 8 + length, byteCount: file.byteCount, path: path)
   }
 
@@ -80,7 +83,7 @@ public final class SafetensorsFile: WeightFile {
     }
   }
 
-  /// The header as JSON, without `__metadata__`.
+  /// The header as JSON.
   private struct Header: Decodable {
     struct Description: Decodable {
       let dtype: String
@@ -100,11 +103,15 @@ public final class SafetensorsFile: WeightFile {
       init?(intValue: Int) { nil }
     }
 
+    let metadata: [String: String]
     let tensors: [(name: String, description: Description)]
 
     init(from decoder: any Decoder) throws {
       let container = try decoder.container(keyedBy: Key.self)
-      tensors = try container.allKeys.filter { $0.stringValue != "__metadata__" }.map {
+      let key = Key(stringValue: "__metadata__")
+      // Other values than texts are against the format, and of no use here.
+      metadata = (try? container.decodeIfPresent([String: String].self, forKey: key)) ?? [:]
+      tensors = try container.allKeys.filter { $0.stringValue != key.stringValue }.map {
         ($0.stringValue, try container.decode(Description.self, forKey: $0))
       }
     }

@@ -15,6 +15,8 @@ public protocol WeightFile: Sendable {
   func elementType(of name: String) -> ElementType?
   /// The format's own word for the type, e.g. "F16" or "I64".
   func typeName(of name: String) -> String?
+  /// What the file says of itself, as names and texts.
+  var metadata: [String: String] { get }
   /// What the file on disk calls a tensor, for messages.
   func storedName(of name: String) -> String
   /// A view of the mapped file.
@@ -26,6 +28,7 @@ public protocol WeightFile: Sendable {
 }
 
 extension WeightFile {
+  public var metadata: [String: String] { [:] }
   public func storedName(of name: String) -> String { name }
 }
 

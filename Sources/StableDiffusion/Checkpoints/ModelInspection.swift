@@ -41,7 +41,7 @@ public struct ModelInspection: Sendable {
     }
     networks = try ModelComponent.allCases.map { component in
       let file = directory.weights(component)
-      let parameters = Parameters(file, device: nil, component: component)
+      let parameters = Parameters(component, of: directory, device: nil)
       switch component {
       case .unet: _ = try UNet(directory.unet, parameters)
       case .vae: _ = try AutoencoderKL(directory.autoencoder, parameters)
@@ -54,7 +54,7 @@ public struct ModelInspection: Sendable {
     }
   }
 
-  private static func types(in file: any WeightFile) -> [String] {
+  static func types(in file: any WeightFile) -> [String] {
     var counts: [String: Int] = [:]
     for name in file.names where file.elementType(of: name) != nil {
       counts[file.typeName(of: name) ?? "?", default: 0] += 1
@@ -68,9 +68,11 @@ public struct ModelInspection: Sendable {
   public var text: String {
     var lines: [(label: String, text: String)] = [
       ("model", directory.path), ("identity", directory.identity), ("family", family), ("native size", nativeSize),
-      ("prediction", directory.scheduler.predictionType.rawValue), ("scheduler", schedulerText), ("UNet", unetText),
-      ("temporal layers", hasTemporalLayers ? "yes (tuned on a clip)" : "none"), ("VAE", autoencoderText),
-      ("text encoder", textEncoderText),
+      ("prediction", directory.scheduler.predictionType.rawValue), ("scheduler", schedulerText),
+      ("UNet", Self.text(of: directory.unet)),
+      ("temporal layers", hasTemporalLayers ? "yes (tuned on a clip)" : "none"),
+      ("VAE", Self.text(of: directory.autoencoder)),
+      ("text encoder", Self.text(of: directory.textEncoder)),
       ("tokenizer", "\(vocabularySize) pieces, \(promptLength) positions, padded with \"\(padToken)\""),
     ]
     for network in networks {
@@ -127,29 +129,26 @@ public struct ModelInspection: Sendable {
       + "set_alpha_to_one \(scheduler.setsAlphaToOne)"
   }
 
-  private var unetText: String {
-    let unet = directory.unet
-    return "channels \(Self.list(unet.blockOutChannels)), \(unet.layersPerBlock) layers per block, "
+  static func text(of unet: UNetConfiguration) -> String {
+    "channels \(Self.list(unet.blockOutChannels)), \(unet.layersPerBlock) layers per block, "
       + "heads \(Self.list(unet.attentionHeads)), text width \(unet.crossAttentionDimension), "
       + "\(unet.usesLinearProjection ? "linear" : "convolutional") projections"
   }
 
-  private var autoencoderText: String {
-    let vae = directory.autoencoder
-    return "channels \(Self.list(vae.blockOutChannels)), \(vae.latentChannels) latent channels, "
+  static func text(of vae: AutoencoderConfiguration) -> String {
+    "channels \(Self.list(vae.blockOutChannels)), \(vae.latentChannels) latent channels, "
       + "\(vae.downscaleFactor) pixels per latent, scaling factor \(vae.scalingFactor)"
   }
 
-  private var textEncoderText: String {
-    let text = directory.textEncoder
-    return "\(text.layers) layers of width \(text.hiddenSize), \(text.attentionHeads) heads, "
+  static func text(of text: TextEncoderConfiguration) -> String {
+    "\(text.layers) layers of width \(text.hiddenSize), \(text.attentionHeads) heads, "
       + (text.activation == .gelu ? "gelu" : "quick_gelu")
   }
 
   private static func list(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ", ") }
 
   /// 859520964 as "859.5 million".
-  private static func count(_ number: Int) -> String {
+  static func count(_ number: Int) -> String {
     number < 1_000_000 ? "\(number)" : "\(tenths(number, 1_000_000)) million"
   }
 

@@ -8,7 +8,8 @@ public enum ModelLocation {
   static let installed = "share/fatezero/models"
   static let uninstalled = "Models"
 
-  /// - Parameter path: what the user asked for; nil or empty for the default.
+  /// - Parameter path: what the user asked for, a path or `ORG/NAME` of the Hugging Face cache; nil or empty for the
+  ///   default.
   /// - Throws: `ModelError`, `.notFound`, listing the places tried.
   public static func find(_ path: String? = nil) throws -> String {
     let variable = getenv(variable).map { String(cString: $0) }
@@ -30,13 +31,14 @@ public enum ModelLocation {
   ///   - variable: the value of `$FATEZERO_MODEL`.
   ///   - imageFolder: the real folder of the program or library that holds this code.
   static func find(_ path: String?, variable: String?, imageFolder: String?) throws -> String {
-    if let path, !path.isEmpty { return path }
+    if let path, !path.isEmpty { return try place(path) }
     if let variable, !variable.isEmpty {
-      guard fileExists(variable) else {
+      let place = try place(variable)
+      guard fileExists(place) else {
         throw ModelError(
-          .notFound, "there is no model at \(variable), which $\(Self.variable) names; correct or unset it")
+          .notFound, "there is no model at \(place), which $\(Self.variable) names; correct or unset it")
       }
-      return variable
+      return place
     }
     let places = imageFolder.map { folders(of: model, beside: $0) } ?? []
     if let place = places.first(where: { fileExists($0 + "/model_index.json") }) { return place }

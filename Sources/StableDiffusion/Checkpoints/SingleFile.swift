@@ -2,6 +2,9 @@
 /// from its weights and taken from CLIP; a folder of diffusers' configurations with the file's name but its ending, where
 /// there is one, is heeded instead (what `from_single_file(..., config=)` takes).
 enum SingleFile {
+  /// Where configurations of the file may lie: its path but the ending.
+  static func folder(of path: String) -> String { path.lastIndex(of: ".").map { String(path[..<$0]) } ?? path }
+
   static func parts(_ path: String, options: Checkpoint.Options) throws -> Checkpoint.Parts {
     guard !path.hasSuffix(".json") else {
       throw ModelError(
@@ -19,7 +22,7 @@ enum SingleFile {
     let autoencoderWeights = try layout.weights(.vae)
     let textEncoderWeights = try layout.weights(.textEncoder)
 
-    let folder = path.lastIndex(of: ".").map { String(path[..<$0]) } ?? path
+    let folder = folder(of: path)
     let isOpenCLIP = layout.isOpenCLIP
     var assumptions: [String] = []
     func configuration(_ name: String, _ inferred: () throws -> JSONObject) throws -> JSONObject {

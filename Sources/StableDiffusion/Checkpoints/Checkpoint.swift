@@ -10,11 +10,42 @@ public struct Checkpoint: Sendable {
     public var variant: String?
     /// What the network predicts, over what the model says of itself.
     public var predictionType: SchedulerConfiguration.PredictionType?
+    /// Networks that take the place of the model's own: a file, a folder, or `ORG/NAME` of the Hugging Face cache.
+    public var unet: String?, vae: String?
+    /// In the order in which they are merged.
+    public var loras: [LoRA]
+    public var embeddings: [Embedding]
 
-    public init(variant: String? = nil, predictionType: SchedulerConfiguration.PredictionType? = nil) {
+    public init(
+      variant: String? = nil, predictionType: SchedulerConfiguration.PredictionType? = nil, unet: String? = nil,
+      vae: String? = nil, loras: [LoRA] = [], embeddings: [Embedding] = []
+    ) {
       self.variant = variant
       self.predictionType = predictionType
+      self.unet = unet
+      self.vae = vae
+      self.loras = loras
+      self.embeddings = embeddings
     }
+  }
+
+  /// A LoRA to be merged into the model's weights.
+  public struct LoRA: Sendable, Hashable {
+    /// A file, a folder, or `ORG/NAME` of the Hugging Face cache.
+    public var path: String
+    /// Of its change; 1 is as it was trained.
+    public var weight: Float
+
+    public init(path: String, weight: Float = 1) { (self.path, self.weight) = (path, weight) }
+  }
+
+  /// A textual inversion, under the word that means it in prompts.
+  public struct Embedding: Sendable, Hashable {
+    public var word: String
+    /// A file, a folder, or `ORG/NAME` of the Hugging Face cache.
+    public var path: String
+
+    public init(word: String, path: String) { (self.word, self.path) = (word, path) }
   }
 
   /// What a layout has to say.
@@ -38,8 +69,11 @@ public struct Checkpoint: Sendable {
   public let path: String
   public let options: Options
   private let parts: Parts
+  private let loras: [(file: LoRAFile, weight: Float)]
+  let changes: LowRankChanges
+  let addedWords: AddedWords
   /// Sixteen hexadecimal digits that differ between models: a hash of the configurations, the vocabulary, and of each
-  /// tensor its name, type, shape and first numbers.
+  /// tensor its name, type, shape and first numbers; of those of LoRA and textual inversions too.
   public let identity: String
 
   public var unet: UNetConfiguration { parts.unet }
@@ -55,20 +89,41 @@ public struct Checkpoint: Sendable {
   /// - Throws: `ModelError`.
   public init(path: String, options: Options = Options()) throws {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    guard fileExists(path) else { throw ModelError(.notFound, "there is no model at \(path)") }
     self.path = path
     self.options = options
-    guard fileExists(path) else { throw ModelError(.notFound, "there is no model at \(path)") }
-    var parts =
-      folderExists(path)
-      ? try ModelDirectory.parts(path, variant: options.variant) : try SingleFile.parts(path, options: options)
+    var parts: Parts
+    if folderExists(path), let file = ModelDirectory.singleFile(in: path) {
+      parts = try SingleFile.parts(file, options: options)
+    } else if folderExists(path) {
+      parts = try ModelDirectory.parts(path, variant: options.variant)
+    } else {
+      parts = try SingleFile.parts(path, options: options)
+    }
     if let predictionType = options.predictionType { parts.scheduler.predictionType = predictionType }
+    if let unet = options.unet {
+      let other = try SingleNetwork.parts(.unet, at: ModelLocation.place(unet), variant: options.variant)
+      (parts.unet, parts.unetWeights) = (try UNetConfiguration(other.configuration), other.weights)
+    }
+    if let vae = options.vae {
+      let other = try SingleNetwork.parts(.vae, at: ModelLocation.place(vae), variant: options.variant)
+      (parts.autoencoder, parts.autoencoderWeights) = (try AutoencoderConfiguration(other.configuration), other.weights)
+    }
     try Self.checkFit(parts, path: path)
+    loras = try options.loras.map { (try LoRAFile(try ModelLocation.place($0.path)), $0.weight) }
+    changes = try LowRankChanges(loras, model: path) { Self.weights($0, in: parts) }
+    parts.assumptions += changes.notes
+    addedWords = try AddedWords(
+      try options.embeddings.map { ($0.word, try TextualInversion(try ModelLocation.place($0.path))) },
+      firstToken: parts.textEncoder.vocabularySize, width: parts.textEncoder.hiddenSize)
     self.parts = parts
-    identity = try Self.identity(of: parts)
+    identity = try Self.identity(of: parts, loras: loras, words: addedWords)
   }
 
   /// The weights of one network.
-  public func weights(_ component: ModelComponent) -> any WeightFile {
+  public func weights(_ component: ModelComponent) -> any WeightFile { Self.weights(component, in: parts) }
+
+  private static func weights(_ component: ModelComponent, in parts: Parts) -> any WeightFile {
     switch component {
     case .unet: parts.unetWeights
     case .vae: parts.autoencoderWeights
@@ -78,7 +133,8 @@ public struct Checkpoint: Sendable {
 
   /// - Throws: `ModelError` where the vocabulary is absent or damaged, or the text encoder is too small for it.
   public func tokenizer() throws -> CLIPTokenizer {
-    let tokenizer = try CLIPTokenizer(directory: parts.tokenizerFolder, padToken: parts.padToken)
+    let tokenizer = try CLIPTokenizer(
+      directory: parts.tokenizerFolder, padToken: parts.padToken, added: addedWords.words)
     guard tokenizer.largestToken < textEncoder.vocabularySize, tokenizer.length <= textEncoder.maximumPositions else {
       throw ModelError(
         .badData,
@@ -112,25 +168,36 @@ public struct Checkpoint: Sendable {
 
   // MARK: Identity
 
-  private static func identity(of parts: Parts) throws -> String {
+  private static func identity(
+    of parts: Parts, loras: [(file: LoRAFile, weight: Float)], words: AddedWords
+  ) throws -> String {
     var hash = FowlerNollVo()
-    let configurations = [
-      "\(parts.unet)", "\(parts.autoencoder)", "\(parts.textEncoder)", "\(parts.scheduler)", parts.padToken ?? "",
-    ]
-    for text in configurations { hash.add(Array(text.utf8)) }
-    for file in ["vocab.json", "merges.txt", "special_tokens_map.json"]
-    where fileExists(parts.tokenizerFolder + "/" + file) {
-      hash.add(try fileBytes(parts.tokenizerFolder + "/" + file, limit: 1 << 26))
-    }
-    for file in [parts.unetWeights, parts.autoencoderWeights, parts.textEncoderWeights] {
+    func add(_ text: String) { hash.add(Array(text.utf8)) }
+    func add(_ file: any WeightFile) throws {
       for name in file.names {
-        hash.add(Array("\(name) \(file.typeName(of: name) ?? "") \(file.shape(of: name) ?? [])".utf8))
+        add("\(name) \(file.typeName(of: name) ?? "") \(file.shape(of: name) ?? [])")
         guard file.elementType(of: name) != nil else { continue }
         let tensor = try file.tensor(name)
         for number in tensor.reshaped([tensor.count]).rows(0..<min(tensor.count, 64)).floats {
           hash.add(number.bitPattern)
         }
       }
+    }
+    for text in [
+      "\(parts.unet)", "\(parts.autoencoder)", "\(parts.textEncoder)", "\(parts.scheduler)", parts.padToken ?? "",
+    ] { add(text) }
+    for file in ["vocab.json", "merges.txt", "special_tokens_map.json"]
+    where fileExists(parts.tokenizerFolder + "/" + file) {
+      hash.add(try fileBytes(parts.tokenizerFolder + "/" + file, limit: 1 << 26))
+    }
+    for file in [parts.unetWeights, parts.autoencoderWeights, parts.textEncoderWeights] { try add(file) }
+    for (lora, weight) in loras {
+      add("lora \(weight)")
+      try add(lora.file)
+    }
+    for (word, table) in zip(words.words, words.tables) {
+      add("\(word)")
+      for number in table.floats { hash.add(number.bitPattern) }
     }
     let digits = String(hash.value, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits

@@ -59,23 +59,35 @@ enum CheckpointKind: Equatable {
     9: "an inpainting model",
   ]
 
+  /// What the file is, as the end of a sentence.
+  var description: String {
+    switch self {
+    case .original: "is a complete checkpoint in the original layout"
+    case .lora: "is a LoRA"
+    case .autoencoder: "is an autoencoder alone"
+    case .part(let component): "is the \(component.rawValue) of a diffusers folder"
+    case .embedding: "is a textual inversion"
+    case .other(let name): "is \(name)"
+    case .unknown: "has none of the weights of Stable Diffusion"
+    }
+  }
+
   /// - Throws: `ModelError` that says what the file is instead, unless it is a complete checkpoint.
   func requireComplete(_ path: String) throws {
-    let reason: String
+    let advice: String
     switch self {
     case .original: return
-    case .lora: reason = "is a LoRA, which changes a model and is not implemented; give a model"
-    case .autoencoder: reason = "is an autoencoder alone; give a whole model"
-    case .part(let component):
-      reason =
-        "is the \(component.rawValue) of a diffusers folder; give the whole folder (model_index.json, unet/, ...)"
-    case .embedding: reason = "is a textual inversion, words for a model, and not implemented; give a model"
-    case .other(let name):
-      throw ModelError(
-        .unsupported,
-        "\(path) is \(name), which is not implemented; use a Stable Diffusion 1.x or 2.x text-to-image model")
-    case .unknown: reason = "has none of the weights of Stable Diffusion; is it a checkpoint of another program?"
+    case .lora: advice = "give it as lora, beside a model"
+    case .autoencoder: advice = "give it as vae, beside a model"
+    case .part(.unet): advice = "give it as unet, beside a model, or the whole folder as model"
+    case .part(.vae): advice = "give it as vae, beside a model, or the whole folder as model"
+    case .part(.textEncoder): advice = "give the whole folder (model_index.json, unet/, ...)"
+    case .embedding: advice = "give it as embedding, beside a model"
+    case .other: advice = "which is not implemented; use a Stable Diffusion 1.x or 2.x text-to-image model"
+    case .unknown: advice = "is it a checkpoint of another program?"
     }
-    throw ModelError(.unsupported, "\(path) \(reason)")
+    throw ModelError(.unsupported, "\(path) \(description)\(isOther ? "," : ";") \(advice)")
   }
+
+  private var isOther: Bool { if case .other = self { true } else { false } }
 }

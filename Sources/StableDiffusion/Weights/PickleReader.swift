@@ -64,7 +64,8 @@ struct PickleReader {
     self.path = path
   }
 
-  /// The named tensors of a pickled dictionary, or of the dictionary under its key "state_dict".
+  /// The named tensors of a pickled dictionary, or of the dictionary under its key "state_dict"; those of the dictionary
+  /// under "string_to_param", as textual inversions have it, with that and a dot before their names.
   /// - Throws: `ModelError`, `.unsupported` where the pickle wants something that is not on the list.
   static func tensors(in bytes: [UInt8], path: String) throws -> [String: TensorDescription] {
     guard bytes.count <= byteLimit else {
@@ -74,12 +75,20 @@ struct PickleReader {
     let result = try reader.run()
     guard case .dictionary(var index) = result else { throw reader.damaged("it is not a dictionary of tensors") }
     if case .dictionary(let inner)? = reader.value("state_dict", in: index) { index = inner }
+    var named = reader.tensors(in: index)
+    if case .dictionary(let words)? = reader.value("string_to_param", in: index) {
+      for (name, tensor) in reader.tensors(in: words) { named["string_to_param.\(name)"] = tensor }
+    }
+    return named
+  }
+
+  private func tensors(in index: Int) -> [String: TensorDescription] {
     var named: [String: TensorDescription] = [:]
-    let items = reader.collections[index]
+    let items = collections[index]
     for pair in stride(from: 0, to: items.count, by: 2) {
       // Counters and settings that training code leaves beside the weights are not weights.
       guard case .string(let name) = items[pair], case .tensor(let tensor) = items[pair + 1] else { continue }
-      named[name] = reader.tensors[tensor]
+      named[name] = tensors[tensor]
     }
     return named
   }

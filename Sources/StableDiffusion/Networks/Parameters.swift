@@ -33,6 +33,8 @@ public final class Parameters {
     let file: any WeightFile
     let device: Device?
     let component: ModelComponent
+    /// What LoRA adds to weights, by canonical name.
+    let changes: [String: [LowRankChanges.Product]]
     /// Canonical name -> name in the file.
     var stored: [String: String] = [:]
     var used: Set<String> = []
@@ -40,10 +42,13 @@ public final class Parameters {
     var parameterCount = 0
     var byteCount = 0
 
-    init(file: any WeightFile, device: Device?, component: ModelComponent) {
+    init(
+      file: any WeightFile, device: Device?, component: ModelComponent, changes: [String: [LowRankChanges.Product]]
+    ) {
       self.file = file
       self.device = device
       self.component = component
+      self.changes = changes
       for name in file.names {
         let canonical = CheckpointKeys.canonicalName(of: name, component: component)
         if let other = stored.updateValue(name, forKey: canonical) {
@@ -59,7 +64,15 @@ public final class Parameters {
   /// - Parameter device: where the weights are packed. Nil only inspects: names and shapes are checked, nothing is
   ///   read.
   public init(_ file: any WeightFile, device: Device?, component: ModelComponent) {
-    state = State(file: file, device: device, component: component)
+    state = State(file: file, device: device, component: component, changes: [:])
+    prefix = ""
+  }
+
+  /// The weights of one of the checkpoint's networks, with its LoRA merged into them.
+  init(_ component: ModelComponent, of checkpoint: Checkpoint, device: Device?) {
+    state = State(
+      file: checkpoint.weights(component), device: device, component: component,
+      changes: checkpoint.changes.products[component] ?? [:])
     prefix = ""
   }
 
@@ -160,6 +173,7 @@ public final class Parameters {
   /// - Throws: one `ModelError` that lists everything that is missing, misshapen or, unless tolerated, left over.
   public func finish(surplus policy: SurplusPolicy = .refuse) throws {
     state.file.releasePages()
+    for product in state.changes.values.joined() { product.file.releasePages() }
     var all = state.problems
     if policy == .refuse { all += surplus.map(Problem.surplus) }
     guard !all.isEmpty else { return }
@@ -177,6 +191,8 @@ public final class Parameters {
   // MARK: Reading
 
   private struct Entry {
+    /// Canonical.
+    let name: String
     let stored: String
     let shape: [Int]
   }
@@ -202,11 +218,13 @@ public final class Parameters {
       state.parameterCount += count
       state.byteCount += count * type.byteCount
     }
-    return Entry(stored: stored, shape: want)
+    return Entry(name: full, stored: stored, shape: want)
   }
 
   private func read(_ entry: Entry) throws -> Tensor {
-    try state.file.tensor(entry.stored).reshaped(entry.shape)
+    let stored = try state.file.tensor(entry.stored).reshaped(entry.shape)
+    guard let device = state.device, let products = state.changes[entry.name] else { return stored }
+    return try device.merged(stored, products)
   }
 }
 
