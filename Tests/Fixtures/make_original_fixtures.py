@@ -11,14 +11,17 @@ original/NAME.txt lists a complete file in the original layout of Stable Diffusi
 SHAPE is like 320,4,3,3; behind = stand the tensors of the diffusers folder that it holds (three are joined by rows), or
 nothing: it is of no use to a diffusion model and may hold anything. Tests write files from these lists. Each list of a
 small model is checked here: the file is written, diffusers loads it with `from_single_file`, and every weight of the
-pipeline must equal the folder's.
+pipeline must equal the folder's. `lightning.ckpt` is a file as training programs leave it.
 """
 
 import json
 import sys
 import tempfile
+import types
+from collections import OrderedDict
 from pathlib import Path
 
+import numpy
 import torch
 from diffusers import StableDiffusionPipeline
 from safetensors import safe_open
@@ -206,9 +209,24 @@ def published_shapes(folder):
     }
 
 
+def lightning(path):
+    """A checkpoint as PyTorch Lightning left those of Stable Diffusion 1.x: a class, NumPy's numbers and counters around
+    the weights."""
+    modules = ["pytorch_lightning", "pytorch_lightning.callbacks", "pytorch_lightning.callbacks.model_checkpoint"]
+    for name in modules:
+        sys.modules[name] = types.ModuleType(name)
+    ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": modules[-1]})
+    sys.modules[modules[-1]].ModelCheckpoint = ModelCheckpoint
+    weights = OrderedDict({"model.diffusion_model.out.2.bias": torch.arange(4.0), "betas": torch.zeros(2)})
+    best = {"best_model_score": numpy.float64(0.25), "best_model_path": "last.ckpt", "current": None}
+    torch.save({"epoch": 3, "global_step": 470000, "pytorch-lightning_version": "1.4.2", "state_dict": weights,
+                "callbacks": {ModelCheckpoint: best}, "optimizer_states": [], "lr_schedulers": []}, path)
+
+
 def main():
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "original")
     root.mkdir(exist_ok=True)
+    lightning(root / "lightning.ckpt")
     models = {
         "sd1": (ROOT / "modules/sd1", 1),
         "sd2": (ROOT / "modules/sd2", 2),

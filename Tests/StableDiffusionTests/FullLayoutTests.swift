@@ -5,7 +5,7 @@ import Testing
 
 @testable import StableDiffusion
 
-/// A checkpoint of Stable Diffusion 1.5's full size, every key of it, random float16, loaded and packed.
+/// Checkpoints of Stable Diffusion's full size, every key of it, random float16, loaded and packed.
 @Suite(.serialized) struct FullLayoutTests {
   @Test func loads() throws {
     try Fixtures.withTemporaryFolder { folder in
@@ -20,6 +20,29 @@ import Testing
       #expect(states.shape == [1, 77, 768])
       #expect(!states.floats.contains { !$0.isFinite })
     }
+  }
+
+  /// All keys of 1.5 and of 2.1 in one file, with what such files carry beside. What the process holds grows by the packed
+  /// weights, as the plan counts them, and not by the file.
+  @Test(arguments: [("sd15", 1_066_235_307), ("sd21", 1_289_952_427)])
+  func loadsFromOneFile(_ name: String, _ parameters: Int) throws {
+    try Fixtures.withTemporaryFolder { folder in
+      let path = try FullLayout.writeFile(name, into: folder)
+      let precision = Device.Precision.fastest
+      let device = try Device(threads: 2, precision: precision)
+      let before = try residentBytes()
+      let loaded = try StableDiffusionModel(Checkpoint(path: path), device: device)
+      let grown = try residentBytes() - before
+      print("\(name) in \(precision.rawValue): \(parameters) parameters, \(grown) bytes resident")
+      #expect(loaded.parameterCount == parameters)
+      // The tables of the text encoder stay mapped; other tests run beside this one.
+      #expect(grown < parameters * precision.byteCount * 11 / 10 + 300 << 20)
+    }
+  }
+
+  private func residentBytes() throws -> Int {
+    let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
+    return (try #require(Int(fields[1]))) * 4096
   }
 
   @Test func loadingCanBeCancelled() throws {
@@ -57,6 +80,15 @@ enum FullLayout {
       try writeWeights(list, to: model.appendingPathComponent("\(part)/\(file).safetensors"))
     }
     return model
+  }
+
+  /// One file in the original layout (Tests/Fixtures/original).
+  static func writeFile(_ name: String, into folder: URL) throws -> String {
+    let file = folder.appendingPathComponent(name + ".safetensors")
+    let list = try OriginalFile(name).shapes.sorted { $0.key < $1.key }
+      .map { "\($0.key) \($0.value.map(String.init).joined(separator: " "))" }
+    try writeWeights(list.joined(separator: "\n"), to: file)
+    return file.path
   }
 
   /// Float16 numbers between -1/32 and 1/32, the same block again and again; the file is written piece by piece.

@@ -118,6 +118,13 @@ struct PyTorchFileTests {
     }
   }
 
+  /// What PyTorch Lightning leaves around the weights (Tests/Fixtures/make_original_fixtures.py) is passed over.
+  @Test func readsWhatTrainingLeaves() throws {
+    let file = try PyTorchFile(path: Fixtures.folder.appendingPathComponent("original/lightning.ckpt").path)
+    #expect(file.names == ["betas", "model.diffusion_model.out.2.bias"])
+    #expect(try file.tensor("model.diffusion_model.out.2.bias").floats == [0, 1, 2, 3])
+  }
+
   struct Case: Sendable {
     let what: String, pickle: [UInt8], message: String
     init(_ what: String, _ pickle: [UInt8], _ message: String = "") {

@@ -17,6 +17,8 @@ struct PickleReader {
     case global(String)
     case storage(Storage)
     case tensor(Int)
+    /// What `bystanders` would make.
+    case other
   }
 
   /// Raw numbers in the archive.
@@ -42,6 +44,12 @@ struct PickleReader {
   static let orderedDictionary = "collections.OrderedDict"
   static let rebuildTensor = "torch._utils._rebuild_tensor_v2"
   static let rebuildParameter = "torch._utils._rebuild_parameter"
+  /// What training leaves beside the weights: named, called and filled in the pickles of published checkpoints, and no
+  /// more than a placeholder here.
+  static let bystanders: Set<String> = [
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint", "pytorch_lightning.utilities.parsing.AttributeDict",
+    "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype", "_codecs.encode",
+  ]
   static let storageTypes: Set<String> = [
     "FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "LongStorage", "IntStorage", "ShortStorage",
     "CharStorage",
@@ -149,9 +157,12 @@ struct PickleReader {
       case UInt8(ascii: "Q"): stack.append(.storage(try persistentStorage()))
       case UInt8(ascii: "R"): try reduce()
       case UInt8(ascii: "b"):
-        // The attributes of an OrderedDict (torch's `_metadata`): of no use here.
+        // The attributes of an OrderedDict (torch's `_metadata`) or of a bystander: of no use here.
         _ = try pop()
-        guard case .dictionary = try top() else { throw refused("to set attributes of an object") }
+        switch try top() {
+        case .dictionary, .other: break
+        default: throw refused("to set attributes of an object")
+        }
       default:
         throw refused("the instruction 0x\(String(opcode, radix: 16))")
       }
@@ -163,7 +174,8 @@ struct PickleReader {
     let name = try line() + "." + line()
     let parts = name.split(separator: ".", maxSplits: 1)
     let isStorage = parts.count == 2 && parts[0] == "torch" && Self.storageTypes.contains(String(parts[1]))
-    guard isStorage || [Self.orderedDictionary, Self.rebuildTensor, Self.rebuildParameter].contains(name) else {
+    let isBuilder = [Self.orderedDictionary, Self.rebuildTensor, Self.rebuildParameter].contains(name)
+    guard isStorage || isBuilder || Self.bystanders.contains(name) else {
       throw refused("to use \(name.prefix(200))")
     }
     return name
@@ -180,7 +192,7 @@ struct PickleReader {
     return Storage(type: String(type.dropFirst("torch.".count)), key: key, count: count)
   }
 
-  /// A call, of one of the three things that may be called.
+  /// A call, of one of the three things that may be called, or of a bystander, which gives a placeholder.
   private mutating func reduce() throws {
     let operands = try pop(2)
     guard case .global(let name) = operands[0], case .tuple(let index) = operands[1] else {
@@ -193,6 +205,7 @@ struct PickleReader {
     case Self.rebuildParameter:
       guard case .tensor? = arguments.first else { throw damaged("a parameter is malformed") }
       stack.append(arguments[0])
+    case _ where Self.bystanders.contains(name): stack.append(.other)
     default: throw refused("to call \(name)")
     }
   }
