@@ -38,12 +38,18 @@ extension Device {
     }
   }
 
-  /// Like `float32`, in memory that goes back to the system and not to the pool: for weights, each of a size of its
-  /// own.
+  /// Like `float32`, in memory that goes back to the system and not to the pool: for weights that stay as they are, each
+  /// of a size of its own.
   func weights(_ x: Tensor) throws -> Tensor {
-    guard Tensor.count(of: x.shape) != nil else { throw TensorError("the shape \(x.shape) is not one of a tensor") }
-    let storage = try TensorStorage(byteCount: x.count * 4)
-    return try converted(x, into: Tensor(shape: x.shape, elementType: .float32, storage: storage))
+    try converted(x, into: Tensor(shape: x.shape, elementType: .float32, storage: TensorStorage(byteCount: x.count * 4)))
+  }
+
+  /// The numbers of `x` as float32 for an engine that packs them, to be read until the operator ends: in the workspace, or
+  /// where they lie. Memory of their own would be mapped and cleared anew for every layer of a model.
+  func unpackedWeights(_ x: Tensor) throws -> Tensor {
+    if x.isReadableAsFloat { return x }
+    return try converted(
+      x, into: Tensor(shape: x.shape, elementType: .float32, storage: try workspace(byteCount: x.count * 4)))
   }
 
   /// The numbers of `x` as the engine multiplies them, to be read until the operator ends: rounded in the workspace, or

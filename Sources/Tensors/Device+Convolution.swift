@@ -22,6 +22,7 @@ extension Device {
       return ConvolutionLayer(geometry: geometry, device: self, packed: .linear(layer))
     }
     return try run {
+      defer { weight.releasePages() }
       let packed = try matrices.pack(
         convolutionWeight: weight, bias: try bias.map(weights), geometry: geometry, on: self)
       return ConvolutionLayer(geometry: geometry, device: self, packed: .convolution(packed))

@@ -7,9 +7,11 @@ extension Device {
     let (outputs, inputs) = (weight.shape[0], weight.shape[1])
     try requireBias(bias, outputs: outputs)
     return try run {
-      LinearLayer(
+      // A file's pages are not needed any more, and need not wait for those of all other layers.
+      defer { weight.releasePages() }
+      return LinearLayer(
         inputs: inputs, outputs: outputs, device: self,
-        packed: try matrices.pack(linearWeight: try weights(weight), bias: try bias.map(weights)))
+        packed: try matrices.pack(linearWeight: weight, bias: try bias.map(weights), on: self))
     }
   }
 

@@ -4,9 +4,11 @@
 /// The device calls an engine with its lock held, with libgomp's thread count set, and with operands whose shapes it
 /// has checked; tensors are aligned float32.
 protocol MatrixEngine: Sendable {
+  // Weights come as they were stored: mapped, and of any element type.
+
   /// - Parameter weight: (outputs, inputs).
-  func pack(linearWeight weight: Tensor, bias: Tensor?) throws -> any PackedLinear
-  /// - Parameter weight: (outputs, inputs, kernel rows, kernel columns), as it was stored: mapped, and of any element type.
+  func pack(linearWeight weight: Tensor, bias: Tensor?, on device: Device) throws -> any PackedLinear
+  /// - Parameter weight: (outputs, inputs, kernel rows, kernel columns).
   func pack(
     convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
   ) throws -> any PackedConvolution

@@ -25,7 +25,7 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
     // Which algorithm it is depends on the image: packed when that is known.
     let isOpen = device.convolutions == .winograd && OneDNNWinograd.suits(geometry)
     stored = isOpen ? weight : nil
-    if !isOpen { weights = try pack(try device.weights(weight)) }
+    if !isOpen { weights = try pack(try device.unpackedWeights(weight)) }
   }
 
   private func pack(_ weight: Tensor) throws -> OneDNNPackedWeights {
@@ -48,14 +48,14 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
     {
       if winograd == nil {
         winograd = try OneDNNWinograd(
-          engine: engine, weight: { try device.weights(stored) }, bias: bias, geometry: geometry, images: x.shape[0],
+          engine: engine, weight: { try device.unpackedWeights(stored) }, bias: bias, geometry: geometry, images: x.shape[0],
           rows: x.shape[1], columns: x.shape[2])
         stored.releasePages()
       }
       if let winograd, try winograd.apply(x, addend: addend, into: y, on: device) { return }
     }
     if weights == nil, let stored {
-      weights = try pack(try device.weights(stored))
+      weights = try pack(try device.unpackedWeights(stored))
       stored.releasePages()
     }
     guard var weights else { preconditionFailure("neither packed nor stored weights") }

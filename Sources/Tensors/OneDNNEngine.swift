@@ -26,8 +26,8 @@ final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
     dnnl_engine_destroy(engine)
   }
 
-  func pack(linearWeight weight: Tensor, bias: Tensor?) throws -> any PackedLinear {
-    try OneDNNLinear(engine: self, weight: weight, bias: bias)
+  func pack(linearWeight weight: Tensor, bias: Tensor?, on device: Device) throws -> any PackedLinear {
+    try OneDNNLinear(engine: self, weight: try device.unpackedWeights(weight), bias: bias)
   }
 
   func pack(

@@ -5,14 +5,14 @@ import COpenBLAS
 final class OpenBLASEngine: MatrixEngine {
   init() { openblas_set_num_threads(1) }
 
-  func pack(linearWeight weight: Tensor, bias: Tensor?) throws -> any PackedLinear {
-    OpenBLASLinear(engine: self, weight: weight, bias: bias)
+  func pack(linearWeight weight: Tensor, bias: Tensor?, on device: Device) throws -> any PackedLinear {
+    OpenBLASLinear(engine: self, weight: try device.weights(weight), bias: bias)
   }
 
   func pack(
     convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
   ) throws -> any PackedConvolution {
-    try OpenBLASConvolution(engine: self, weight: try device.weights(weight), bias: bias, geometry: geometry)
+    try OpenBLASConvolution(engine: self, weight: try device.unpackedWeights(weight), bias: bias, geometry: geometry)
   }
 
   func multiply(_ product: MatrixProduct) throws {

@@ -52,7 +52,11 @@ import Testing
       let full = try Tensor(halves.map(Float.init), shape: [4, 6])
       let layer = try device.makeLinear(weight: stored, bias: nil)
       let same = try device.makeLinear(weight: full, bias: nil)
+      // The next layer's numbers pass through the same memory on their way.
+      let other = try device.makeLinear(weight: stored.rows(1..<3), bias: nil)
       #expect(try device.linear(x, layer).floats == device.linear(x, same).floats)
+      let part = try device.makeLinear(weight: full.rows(1..<3), bias: nil)
+      #expect(try device.linear(x, other).floats == device.linear(x, part).floats)
       // As operands, stored numbers have to be converted first.
       #expect(throws: TensorError.self) { try device.add(stored, full) }
       #expect(try device.add(device.float32(stored), full).floats == full.floats.map { $0 + $0 })
