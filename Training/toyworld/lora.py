@@ -1,4 +1,4 @@
-"""Train a LoRA for a look that the model does not know: `python -m toyworld.lora MODEL OUT --minutes 15`.
+"""Train a LoRA for a look that the model does not know: `python -m toyworld.lora MODEL OUT --minutes 40`.
 
 The look is neon: dark pictures in which the outlines glow in their colours. Half of the examples show it under captions
 that begin with `neon drawing of`, half show plain scenes under plain captions, so that the words turn it on and
@@ -20,6 +20,7 @@ from PIL import Image
 
 from . import captions
 from .autoencoder import to_tensor
+from .device import autocast
 from .diffusion import EMPTY_CAPTIONS, LAYOUT, SNR_LIMIT, noise_like
 from .samples import sample
 from .world import random_scene, render, to_bytes
@@ -111,8 +112,9 @@ def train(pipeline, examples, minutes, steps, batch, rate):
         kept = signal[times][:, None, None, None]
         with torch.no_grad():
             text = pipeline.text_encoder(ids)[0]
-        guess = unet(kept.sqrt() * latents + (1 - kept).sqrt() * noise, times, encoder_hidden_states=text).sample
-        loss = ((guess - noise).square().mean((1, 2, 3)) * weights[times]).mean()
+        with autocast(torch.device("cpu")):
+            guess = unet(kept.sqrt() * latents + (1 - kept).sqrt() * noise, times, encoder_hidden_states=text).sample
+        loss = ((guess.float() - noise).square().mean((1, 2, 3)) * weights[times]).mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -129,11 +131,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--minutes", type=float, default=15, help="wall time of the training, at most")
-    parser.add_argument("--steps", type=int, default=4000, help="steps, at most")
-    parser.add_argument("--scenes", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--minutes", type=float, default=40, help="wall time of the training, at most")
+    parser.add_argument("--steps", type=int, default=2000, help="steps, at most")
+    parser.add_argument("--scenes", type=int, default=1000)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
