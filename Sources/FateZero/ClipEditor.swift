@@ -76,6 +76,8 @@ public final class ClipEditor {
   private let progress: (Progress) -> Void
   private let memoryLimit: Int?
   private var pictures: [Tensor] = []
+  /// Of the pictures, where the plan has masks.
+  private var masks: [SoftMask] = []
   private var windowIndex = 0
   private var operations = 0.0
   private var anchor: CarriedFrame?
@@ -123,9 +125,21 @@ public final class ClipEditor {
 
   /// Takes the clip's next frame. Returns a window when this frame completes one.
   /// - Throws: `EditError` for a frame of another size or one that no memory is left for.
-  public func push(_ frame: some FrameRows) throws -> Window? {
+  public func push(_ frame: some FrameRows) throws -> Window? { try push(frame, mask: Frame?.none) }
+
+  /// - Parameter mask: Of the frame's size, where the plan says that masks are given: white is edited, black is kept, and
+  ///   grey mixes both.
+  public func push(_ frame: some FrameRows, mask: (some FrameRows)?) throws -> Window? {
     try check(frame.size)
+    guard (mask != nil) == (plan.mask != nil) else {
+      throw EditError(.frames, mask == nil ? "a frame comes without its mask" : "the plan has no masks")
+    }
     if plan.clipLength == nil { try checkMemory(frames: pictures.count + 1) }
+    if let mask {
+      try check(mask.size)
+      masks.append(
+        SoftMask(try plan.transform.picture(of: mask), factor: plan.workingSize.width / plan.latentColumns))
+    }
     pictures.append(try plan.transform.picture(of: frame))
     return pictures.count == plan.clipLength ? try editWindow() : nil
   }
@@ -149,9 +163,10 @@ public final class ClipEditor {
 
   /// Edits a clip that was inverted under the same source, model, size, steps and coupling. Attention that the inversion did
   /// not record is computed again.
-  /// - Throws: `InversionMismatch`.
+  /// - Throws: `InversionMismatch`, `EditError` where the plan has masks, which an inversion does not hold.
   public func edit(_ inversion: Inversion) throws -> Window {
     try inversion.check(plan)
+    guard plan.mask == nil else { throw EditError(.settings, "an inversion has no masks; push the frames with theirs") }
     let editor = try windowEditor()
     follow(inversion.window, of: editor, stages: [.edit])
     let results = try plan.edits.indices.map { try edit($0, of: inversion, by: editor) }
@@ -166,8 +181,8 @@ public final class ClipEditor {
 
   private func editWindow() throws -> Window {
     // Taken first: after a failure the next frame begins a new window.
-    let pictures = self.pictures
-    self.pictures = []
+    let (pictures, ownMasks) = (self.pictures, self.masks)
+    (self.pictures, self.masks) = ([], [])
     let editor = try windowEditor()
     if editor.trace != nil, windowIndex > 0 {
       throw EditError(.settings, "trace: a trace holds one window; raise clip-length or take fewer frames")
@@ -176,19 +191,20 @@ public final class ClipEditor {
     follow(window, of: editor, stages: [.inversion, .edit])
     let carried = [window.carriesAnchor ? anchor : nil, window.carriesPrevious ? previous : nil].compactMap { $0 }
     let inversion = try editor.invert(try editor.encode(pictures), window: window, carried: carried)
+    let masks = plan.mask == nil ? nil : carried.compactMap(\.mask) + ownMasks
 
     // The frames whose trajectory later windows read: the anchor, once, and the window's last.
     let next = plan.window(index: 1, count: 1)
     let keepsAnchor = windowIndex == 0 && next.carriesAnchor
     let keeping = (keepsAnchor ? [(window.count - 1) / 2] : []) + (next.carriesPrevious ? [window.total - 1] : [])
     let results = try plan.edits.indices.map {
-      try edit($0, of: inversion, by: editor, carried: carried, keeping: keeping)
+      try edit($0, of: inversion, by: editor, carried: carried, keeping: keeping, masks: masks)
     }
     let kept = try keeping.enumerated().map { position, frame in
       CarriedFrame(
         inversion: try inversion.latents.map { try WindowEditor.copy(of: frame, in: $0) },
         reconstruction: try inversion.reconstruction?.map { try WindowEditor.copy(of: frame, in: $0) },
-        edits: results.map { $0.kept[position] })
+        edits: results.map { $0.kept[position] }, mask: masks?[frame])
     }
     if keepsAnchor { anchor = kept.first }
     if next.carriesPrevious { previous = kept.last }
@@ -198,10 +214,11 @@ public final class ClipEditor {
 
   /// - Returns: The edit's frames, and for each kept frame its trajectory.
   private func edit(
-    _ index: Int, of inversion: Inversion, by editor: WindowEditor, carried: [CarriedFrame] = [], keeping: [Int] = []
+    _ index: Int, of inversion: Inversion, by editor: WindowEditor, carried: [CarriedFrame] = [], keeping: [Int] = [],
+    masks: [SoftMask]? = nil
   ) throws -> (frames: [EditedFrame], kept: [[Tensor]], mask: Mask?) {
     let window = inversion.window
-    let result = try editor.edit(index, of: inversion, carried: carried, keeping: keeping)
+    let result = try editor.edit(index, of: inversion, carried: carried, keeping: keeping, masks: masks)
     let pictures = try editor.decode(result.latents.rows(window.carried..<window.total), edit: index)
     if let trace = editor.trace { pictures.forEach { trace.addImage($0, of: window.count) } }
     return (

@@ -1,6 +1,14 @@
 import StableDiffusion
 import Tensors
 
+/// How a mask of the user's own meets the one that the blend words make.
+public enum GivenMask: String, Sendable, CaseIterable {
+  /// It takes its place.
+  case instead = "replace"
+  /// What is edited lies in both.
+  case intersected = "intersect"
+}
+
 /// One edit with all its words found: what `AttentionFusion` needs, before any work.
 public struct PlannedEdit: Sendable {
   public let settings: Settings
@@ -13,6 +21,8 @@ public struct PlannedEdit: Sendable {
   /// Edit steps whose self-attention is fused.
   public let selfSteps: Range<Int>
   public let blendsAttention: Bool, blendsLatents: Bool
+  /// Whether the blend words make a mask.
+  let findsMask: Bool
   /// 1 at the tokens of the blend words, in the source and in the target prompt.
   let sourceBlendWeights: [Float], targetBlendWeights: [Float]
   let needs: RecordingNeeds
@@ -48,6 +58,8 @@ public struct EditPlan: Sendable {
   public let sites: [AttentionSite]
   /// The cross-attention layers that the blending mask is taken from.
   public let maskSites: [AttentionSite]
+  /// How the user's own mask is used, which every frame then comes with; nil where there is none.
+  public let mask: GivenMask?
   /// What the user should know, a sentence each.
   public let warnings: [String]
   let transform: FrameTransform
@@ -62,13 +74,15 @@ public struct EditPlan: Sendable {
   ///   - edits: At least one. What belongs to the clip rather than to the edit (source, steps, coupling, clip length, size,
   ///     record) is the same in all of them.
   ///   - frameSize: Of the clip.
+  ///   - mask: How the mask is used that comes with every frame, if one does.
   /// - Throws: `EditError`, `SettingsError`, `ModelError`.
   public init(
-    model: StableDiffusionModel, edits: [Settings], frameSize: FrameSize, geometry: FrameGeometry = .whole
+    model: StableDiffusionModel, edits: [Settings], frameSize: FrameSize, geometry: FrameGeometry = .whole,
+    mask: GivenMask? = nil
   ) throws {
     guard let shared = edits.first else { throw EditError(.settings, "there is no edit to do") }
     for edit in edits {
-      try edit.validate()
+      try edit.validate(mask: mask)
       guard edit.sharesClip(with: shared) else {
         throw EditError(
           .settings, "several edits of one inversion need the same source prompt, steps, sizes and frame coupling")
@@ -120,6 +134,7 @@ public struct EditPlan: Sendable {
     }
     clipLength = shared.clipLength > 0 ? shared.clipLength : nil
     record = shared.record
+    self.mask = mask
     precision = shared.precision.ofDevice
     guard precision == .float32 || precision == .fastest else {
       throw SettingsError("this processor has no bf16 arithmetic (AVX512-BF16); use f32 or auto", in: "precision")
@@ -157,7 +172,7 @@ public struct EditPlan: Sendable {
           edit.leavingOutWords { word in
             target.positions(of: word).isEmpty && targets.contains { !$0.positions(of: word).isEmpty }
           }, source: source, target: target, targetTokens: padded(edit.edit, "edit"), steps: shared.steps,
-          maskSites: maskSites, warnings: &warnings))
+          maskSites: maskSites, mask: mask, warnings: &warnings))
     }
     self.edits = planned
     let needs = planned.map(\.needs).reduce(RecordingNeeds(maxTokens: shared.fusionMaxTokens)) { $0.union($1) }
@@ -258,7 +273,7 @@ extension Settings {
 extension PlannedEdit {
   init(
     _ settings: Settings, source: PromptWords?, target: PromptWords, targetTokens: [Int], steps: Int,
-    maskSites: [AttentionSite], warnings: inout [String]
+    maskSites: [AttentionSite], mask: GivenMask?, warnings: inout [String]
   ) throws {
     self.settings = settings
     self.target = target
@@ -293,8 +308,9 @@ extension PlannedEdit {
     }
 
     let blends = fuses && source != nil && settings.blendWords != nil && !maskSites.isEmpty
-    blendsAttention = blends && settings.blendsAttention
-    blendsLatents = blends && settings.blendLatents
+    findsMask = blends && mask != .instead
+    blendsAttention = mask == nil ? blends && settings.blendsAttention : settings.blendAttention != .off
+    blendsLatents = (blends || mask != nil) && settings.blendLatents
     let zeros = [Float](repeating: 0, count: PromptWords.contextLength)
     if blends, let source, let words = settings.blendWords {
       sourceBlendWeights = try source.mask(of: words.source, for: "blend-words")
@@ -309,10 +325,10 @@ extension PlannedEdit {
     if let cross {
       needs.crossSteps = Set((0..<steps).filter { cross.at(step: $0).readsSource }.map { steps - 1 - $0 })
     }
-    if blendsAttention { needs.maskSteps = needs.selfSteps }
-    if blendsLatents { needs.maskSteps = Set(0..<steps) }
-    if blendsAttention || blendsLatents { needs.maskSites = Set(maskSites) }
-    if fuses, settings.blendsAttention || settings.blendLatents, source != nil, maskSites.isEmpty {
+    if findsMask, blendsAttention { needs.maskSteps = needs.selfSteps }
+    if findsMask, blendsLatents { needs.maskSteps = Set(0..<steps) }
+    if findsMask, blendsAttention || blendsLatents { needs.maskSites = Set(maskSites) }
+    if fuses, mask != .instead, settings.blendsAttention || settings.blendLatents, source != nil, maskSites.isEmpty {
       warnings.append("no cross-attention layer is small enough for a blending mask: nothing is blended")
     }
     self.needs = needs

@@ -72,4 +72,6 @@ struct CarriedFrame: Sendable {
   let reconstruction: [Tensor]?
   /// For each edit x_0 ... x_N.
   let edits: [[Tensor]]
+  /// What the user's mask says of the frame.
+  let mask: SoftMask?
 }

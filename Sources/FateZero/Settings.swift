@@ -163,7 +163,7 @@ public struct Settings: Sendable, Equatable {
 
   mutating func setSelfReplace(_ range: StepRange?) { chosenSelfReplace = range }
 
-  /// Whether self-attention is fused under a mask.
+  /// Whether self-attention is fused under a mask, where no other one is given.
   public var blendsAttention: Bool {
     switch blendAttention {
     case .on: true
@@ -210,10 +210,17 @@ public struct Settings: Sendable, Equatable {
   }
 
   /// What single settings cannot see.
+  /// - Parameter mask: How a mask of the user's own is used, if there is one.
   /// - Throws: `SettingsError` for settings that contradict each other.
-  public func validate() throws {
+  public func validate(mask: GivenMask? = nil) throws {
     if edit.isEmpty { throw SettingsError("no prompt was given; say what the clip shall show", in: "edit") }
-    let blends = blendAttention == .on || blendLatents
+    if mask != nil, blendAttention == .off, !blendLatents {
+      throw SettingsError("a mask was given, but nothing is blended; set blend-attention to auto or on", in: "mask")
+    }
+    if mask != nil, attentionSource == .none {
+      throw SettingsError("a mask was given, but nothing is kept of the source; leave attention-source out", in: "mask")
+    }
+    let blends = mask == nil ? blendAttention == .on || blendLatents : mask == .intersected
     if blends, (blendWords?.source ?? []).isEmpty {
       throw SettingsError(
         "blending needs the words to blend around; write the edit like \"a [cat -> tiger] on the grass\" or set "

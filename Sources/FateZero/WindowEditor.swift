@@ -159,11 +159,13 @@ final class WindowEditor {
 
   /// DDIM downwards from z_N with the target prompt, its attention fused with the source's.
   ///
-  /// - Parameter keeping: Frames of the run whose whole trajectory later windows will read.
+  /// - Parameters:
+  ///   - keeping: Frames of the run whose whole trajectory later windows will read.
+  ///   - masks: The user's own, one for each frame of the run.
   /// - Returns: The edited latents, the carried frames first, for each kept frame x_0 ... x_N, and the mean over the steps
   ///   of the blending mask where there is one.
   func edit(
-    _ index: Int, of inversion: Inversion, carried: [CarriedFrame], keeping: [Int] = []
+    _ index: Int, of inversion: Inversion, carried: [CarriedFrame], keeping: [Int] = [], masks given: [SoftMask]? = nil
   ) throws -> (latents: Tensor, kept: [[Tensor]], mask: MeanMask?) {
     // The inversion's pass took one run of the clip, this one takes two: its blocks fit nothing any more.
     device.trimMemory()
@@ -171,7 +173,13 @@ final class WindowEditor {
     let edit = plan.edits[index]
     let scheduler = plan.scheduler
     let window = inversion.window
-    let mask = BlendMask(threshold: edit.settings.blendThreshold)
+    let finder = BlendMask(threshold: edit.settings.blendThreshold)
+    /// The part of each cell that is edited: by the words, by the user's mask, or by both.
+    func shares(_ found: [Float]?, rows: Int, columns: Int) -> [Float] {
+      guard let given else { return found ?? [] }
+      let own = given.flatMap { $0.resized(rows: rows, columns: columns) }
+      return found.map { zip($0, own).map { $0 * $1 } } ?? own
+    }
     let maskSites = Set(plan.maskSites)
     var targetAttention = emptyMaskAttention(window)
     var state = inversion.latents[scheduler.steps]
@@ -188,7 +196,9 @@ final class WindowEditor {
 
       // The mask of this step, for each resolution that asks.
       var sourceAttention = emptyMaskAttention(window)
-      if let attention = sourceAttention, (edit.blendsAttention && fusesSelf) || edit.blendsLatents {
+      if !edit.findsMask {
+        sourceAttention = nil
+      } else if let attention = sourceAttention, (edit.blendsAttention && fusesSelf) || edit.blendsLatents {
         sourceAttention = plan.maskSites.reduce(into: attention) { attention, site in
           guard case .map(let map)? = source[site] else { return }
           attention.add(
@@ -196,12 +206,13 @@ final class WindowEditor {
         }
       }
       var ownShare: ((Int, Int) -> [Float])?
-      if edit.blendsAttention, fusesSelf, let attention = sourceAttention {
+      if edit.blendsAttention, fusesSelf, sourceAttention != nil || given != nil {
         var masks: [[Int]: [Float]] = [:]
         for site in plan.sites where site.kind == .selfAttention && site.tokens <= plan.needs.maxTokens {
           let sides = [site.rows, site.columns]
           guard masks[sides] == nil else { continue }
-          let values = mask.mask(attention, rows: site.rows, columns: site.columns)
+          let found = sourceAttention.map { finder.mask($0, rows: site.rows, columns: site.columns) }
+          let values = shares(found, rows: site.rows, columns: site.columns)
           if masks.isEmpty { show(values, rows: site.rows, columns: site.columns) }
           masks[sides] = values
           trace?.setSelfMask(values, step: step, rows: site.rows, columns: site.columns, window: window)
@@ -211,7 +222,7 @@ final class WindowEditor {
 
       let fusion = try AttentionFusion(
         source: source, cross: edit.cross?.at(step: step), fusesSelf: fusesSelf, ownShare: ownShare,
-        observedSites: edit.blendsLatents ? maskSites : []
+        observedSites: edit.findsMask && edit.blendsLatents ? maskSites : []
       ) { site, map in
         targetAttention?.add(
           map.floats, heads: site.heads, tokens: PromptWords.contextLength, weights: edit.targetBlendWeights)
@@ -223,12 +234,20 @@ final class WindowEditor {
       try checkFinite(
         next, "edit step \(step + 1) of \(scheduler.steps)", from: try doubled(state, targets[index]),
         timestep: scheduler.timesteps[step], text: targets[index], window: window)
-      if edit.blendsLatents, let sourceAttention, let targetAttention {
-        let blended = try blend(
-          next, with: inversion.latents[scheduler.steps - step], mask, source: sourceAttention,
-          target: targetAttention, step: step, window: window)
-        next = blended.latents
-        if !edit.blendsAttention { show(blended.mask, rows: plan.latentRows, columns: plan.latentColumns) }
+      if edit.blendsLatents {
+        let (rows, columns) = (plan.latentRows, plan.latentColumns)
+        var found: [Float]?
+        if let sourceAttention, let targetAttention {
+          let sourceMask = finder.mask(sourceAttention, rows: rows, columns: columns)
+          let union = zip(sourceMask, finder.mask(targetAttention, rows: rows, columns: columns)).map { max($0, $1) }
+          trace?.setLatentMask(source: sourceMask, union: union, step: step, plan: plan, window: window)
+          found = union
+        }
+        if found != nil || given != nil {
+          let share = shares(found, rows: rows, columns: columns)
+          next = try blend(next, with: inversion.latents[scheduler.steps - step], share: share, step: step)
+          if !edit.blendsAttention { show(share, rows: rows, columns: columns) }
+        }
       }
       state = try joined(carried.map { $0.edits[index][step + 1] }, next.rows(window.carried..<window.total))
       for (position, frame) in keeping.enumerated() {
@@ -264,25 +283,21 @@ final class WindowEditor {
     plan.maskSites.first.map { BlendMask.Attention(frames: window.total, rows: $0.rows, columns: $0.columns) }
   }
 
-  /// Latent blending: outside of the words' masks the inverted latents come back. As in the reference, the union of the
-  /// source's mask at this step and the target's mask of all steps so far is used, the inverted latents are one level
-  /// noisier than the edited ones, and only steps strictly between 0.2 N and 0.8 N (counted from 1) are blended.
-  private func blend(
-    _ state: Tensor, with inverted: Tensor, _ mask: BlendMask, source: BlendMask.Attention,
-    target: BlendMask.Attention, step: Int, window: ClipWindow
-  ) throws -> (latents: Tensor, mask: [Float]) {
-    let (rows, columns) = (plan.latentRows, plan.latentColumns)
-    let sourceMask = mask.mask(source, rows: rows, columns: columns)
-    let union = zip(sourceMask, mask.mask(target, rows: rows, columns: columns)).map { max($0, $1) }
-    trace?.setLatentMask(source: sourceMask, union: union, step: step, plan: plan, window: window)
+  /// Latent blending: outside of the mask the inverted latents come back. As in the reference, the inverted latents are one
+  /// level noisier than the edited ones, the words' mask is the union of the source's at this step and the target's of all
+  /// steps so far, and only steps strictly between 0.2 N and 0.8 N (counted from 1) are blended.
+  /// - Parameter share: The edited part of each cell, (frames, rows, columns).
+  private func blend(_ state: Tensor, with inverted: Tensor, share: [Float], step: Int) throws -> Tensor {
     let steps = Double(plan.scheduler.steps)
-    guard step + 1 > Int(0.2 * steps), step + 1 < Int(0.8 * steps) else { return (state, union) }
+    guard step + 1 > Int(0.2 * steps), step + 1 < Int(0.8 * steps) else { return state }
     var values = inverted.floats
     let edited = state.floats
-    for (cell, share) in union.enumerated() where share != 0 {
-      for index in cell * plan.channels..<(cell + 1) * plan.channels { values[index] = edited[index] }
+    for (cell, share) in share.enumerated() where share != 0 {
+      for index in cell * plan.channels..<(cell + 1) * plan.channels {
+        values[index] = share == 1 ? edited[index] : share * edited[index] + (1 - share) * values[index]
+      }
     }
-    return (try Tensor(values, shape: state.shape), union)
+    return try Tensor(values, shape: state.shape)
   }
 
   // MARK: Passes

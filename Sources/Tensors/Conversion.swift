@@ -41,7 +41,8 @@ extension Device {
   /// Like `float32`, in memory that goes back to the system and not to the pool: for weights that stay as they are, each
   /// of a size of its own.
   func weights(_ x: Tensor) throws -> Tensor {
-    try converted(x, into: Tensor(shape: x.shape, elementType: .float32, storage: TensorStorage(byteCount: x.count * 4)))
+    try converted(
+      x, into: Tensor(shape: x.shape, elementType: .float32, storage: TensorStorage(byteCount: x.count * 4)))
   }
 
   /// The numbers of `x` as float32 for an engine that packs them, to be read until the operator ends: in the workspace, or

@@ -48,7 +48,8 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
     {
       if winograd == nil {
         winograd = try OneDNNWinograd(
-          engine: engine, weight: { try device.unpackedWeights(stored) }, bias: bias, geometry: geometry, images: x.shape[0],
+          engine: engine, weight: { try device.unpackedWeights(stored) }, bias: bias, geometry: geometry,
+          images: x.shape[0],
           rows: x.shape[1], columns: x.shape[2])
         stored.releasePages()
       }

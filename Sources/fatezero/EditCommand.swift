@@ -49,7 +49,7 @@ struct EditCommand: ParsableCommand {
       path: input, options: job.inputOptions, warn: warn, isCancelled: { Interruption.isRequested })
     let plan = try EditPlan(
       model: opened, edits: job.edits, frameSize: FrameSize(width: reader.info.width, height: reader.info.height),
-      geometry: job.geometry)
+      geometry: job.geometry, mask: options.givenMask)
     let frameCount = reader.info.estimatedFrameCount
     plan.warnings.forEach(warn)
     if let path = options.trace {
@@ -64,6 +64,7 @@ struct EditCommand: ParsableCommand {
         isCancelled: { Interruption.isRequested })
     }
 
+    let givenMask = try options.mask.map { try MaskInput(path: $0, size: plan.frameSize, warn: warn) }
     let masks = try options.maskOutput.map { path in
       try MaskOutput(
         try Self.maskPaths(path, beside: [input] + outputs, edits: job.edits), plan: plan,
@@ -120,7 +121,7 @@ struct EditCommand: ParsableCommand {
         VideoFrame(
           width: frame.width, height: frame.height, pixels: [], timestamp: frame.timestamp, duration: frame.duration))
       let picture = try Frame(width: frame.width, height: frame.height, pixels: frame.pixels)
-      if let window = try editor.push(picture) { try write(window) }
+      if let window = try editor.push(picture, mask: givenMask?.nextFrame()) { try write(window) }
     }
     if let wanted = job.wantedFrames, count < wanted {
       throw CommandFailure(
@@ -129,6 +130,7 @@ struct EditCommand: ParsableCommand {
           + "take fewer")
     }
     if let window = try editor.finish() { try write(window) }
+    try givenMask?.finish(warn: warn)
     for writer in writers { try writer.finish() }
     try masks?.finish()
     if let trace, let path = options.trace {

@@ -34,6 +34,18 @@ struct EditOptions: ParsableArguments {
   @Flag(help: "Edit one frame in few steps, to see where it is going.")
   var preview = false
 
+  @Option(
+    help: ArgumentHelp(
+      "A mask of your own, a picture or one for each frame: white is edited, black stays, grey mixes both. Any file libav "
+        + "reads, a folder or pattern of pictures; scaled to the clip.", valueName: "file|folder"), completion: .file())
+  var mask: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "What a mask of your own does to that of the blend words: replace it (the default) or intersect with it.",
+      valueName: "mode"), completion: .list(GivenMask.allCases.map(\.rawValue)))
+  var maskMode: GivenMask?
+
   @OptionGroup(title: "Settings") var settings: SettingOptions
   @OptionGroup(title: "Input") var reading: InputArguments
   @OptionGroup(title: "Output") var writing: OutputArguments
@@ -55,4 +67,13 @@ struct EditOptions: ParsableArguments {
       "Write progress for programs, as ffmpeg does: lines of key=value, each block ended by progress=continue or "
         + "progress=end.", valueName: "file|pipe:n"), completion: .file())
   var progress: String?
+
+  /// How the mask is used, if there is one.
+  var givenMask: GivenMask? { mask == nil ? nil : maskMode ?? .instead }
+
+  func validate() throws {
+    if maskMode != nil, mask == nil { throw ValidationError("--mask-mode needs --mask FILE") }
+  }
 }
+
+extension GivenMask: ExpressibleByArgument {}

@@ -15,7 +15,7 @@ struct MaskOutput {
       throw CommandFailure(
         .usage,
         "--mask-output: the edit \"\(edit.settings.edit)\" has no blending mask; set blend-attention to on and name "
-          + "the words to blend around")
+          + "the words to blend around, or give a --mask")
     }
     writers = try paths.map { path in
       try MediaWriter(

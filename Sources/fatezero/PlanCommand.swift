@@ -19,7 +19,8 @@ struct PlanCommand: ParsableCommand {
     let job = try EditJob(options)
     let opened = try StableDiffusionModel(job.directory, device: nil)
     let (size, frames) = try clip(of: job, model: opened)
-    let plan = try EditPlan(model: opened, edits: job.edits, frameSize: size, geometry: job.geometry)
+    let plan = try EditPlan(
+      model: opened, edits: job.edits, frameSize: size, geometry: job.geometry, mask: options.givenMask)
     let device = try Device(threads: job.edits[0].threads, precision: plan.precision)
     let report = PlanReport(
       job: job, plan: plan, frames: frames,

@@ -128,8 +128,10 @@ struct PlanReport {
   private func blending(_ edit: PlannedEdit) -> String {
     guard edit.blendsAttention || edit.blendsLatents else { return "off" }
     let what = [edit.blendsAttention ? "self-attention" : nil, edit.blendsLatents ? "latents" : nil].compactMap { $0 }
+    if plan.mask == .instead { return "\(what.joined(separator: " and ")) within the mask given" }
     let words = edit.settings.blendWords
-    var text = "\(what.joined(separator: " and ")) around \(quoted(words?.source ?? []))"
+    var text =
+      "\(what.joined(separator: " and ")) \(plan.mask == nil ? "" : "within the mask given and ")around \(quoted(words?.source ?? []))"
     if let target = words?.target, !target.isEmpty { text += " and \(quoted(target))" }
     return text
       + ", threshold \(edit.settings.blendThreshold), mask from \(Numerals.count(plan.maskSites.count, "layer"))"

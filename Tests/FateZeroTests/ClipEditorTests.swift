@@ -8,9 +8,9 @@ import Testing
 
 /// The engine on the oracle's tiny model: windows, passes, repeatability, errors.
 @Suite(.serialized) struct ClipEditorTests {
-  private static let size = 64
+  static let size = 64
 
-  private func clip(_ count: Int, _ name: String = "c64f8") throws -> [Frame] {
+  func clip(_ count: Int, _ name: String = "c64f8") throws -> [Frame] {
     let entry = try TensorDump(Fixtures.oracle.appendingPathComponent("clips.safetensors"))[name]
     let (frames, height, width) = (entry.shape[0], entry.shape[1], entry.shape[2])
     let area = height * width * 3
@@ -23,7 +23,7 @@ import Testing
     }
   }
 
-  private func settings(_ change: (inout Settings) -> Void = { _ in }) -> Settings {
+  func settings(_ change: (inout Settings) -> Void = { _ in }) -> Settings {
     var settings = Settings()
     settings.edit = "a red tiger walking on the floor"
     settings.source = "a black cat walking on the floor"
@@ -33,21 +33,22 @@ import Testing
     return settings
   }
 
-  private struct Run {
+  struct Run {
     let frames: [[Frame]]
     let passes: Int
     let windows: [Int]
   }
 
-  private func edit(
+  func edit(
     _ frames: [Frame], _ edits: [Settings], model name: String = "tinyA", modelAt folder: URL? = nil,
-    cancellation: Cancellation = Cancellation(), progress: @escaping (ClipEditor.Progress) -> Void = { _ in }
+    mask: GivenMask? = nil, masks: [Frame] = [], cancellation: Cancellation = Cancellation(),
+    progress: @escaping (ClipEditor.Progress) -> Void = { _ in }
   ) throws -> Run {
     let device = try Device(threads: 2)
     let folder = folder ?? Fixtures.oracle.appendingPathComponent("models/\(name)")
     let model = try StableDiffusionModel(Checkpoint(path: folder.path), device: device)
     let size = FrameSize(width: frames[0].width, height: frames[0].height)
-    let plan = try EditPlan(model: model, edits: edits, frameSize: size)
+    let plan = try EditPlan(model: model, edits: edits, frameSize: size, mask: mask)
     let editor = ClipEditor(plan: plan, cancellation: cancellation, progress: progress) {
       ClipEditor.Engine(device: device, model: model)
     }
@@ -58,7 +59,9 @@ import Testing
       windows.append(window.edits[0].count)
       for (index, edited) in window.edits.enumerated() { result[index] += try edited.map { try $0.frame() } }
     }
-    for frame in frames { try take(try editor.push(frame)) }
+    for (index, frame) in frames.enumerated() {
+      try take(try editor.push(frame, mask: masks.isEmpty ? nil : masks[index % masks.count]))
+    }
     try take(try editor.finish())
     return Run(frames: result, passes: editor.passes, windows: windows)
   }
