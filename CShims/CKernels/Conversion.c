@@ -21,9 +21,17 @@ KERNEL void kernel_convert_bfloat16(const void *source, float *target, size_t co
   for (size_t i = 0; i < count; i++) target[i] = float_of_bits((uint32_t)half[i].bits << 16);
 }
 
+bool kernel_has_avx512(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("x86-64-v4");
+#else
+  return false;
+#endif
+}
+
 bool kernel_has_bfloat16(void) {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512bf16");
+  return kernel_has_avx512() && __builtin_cpu_supports("avx512bf16");
 #else
   return false;
 #endif

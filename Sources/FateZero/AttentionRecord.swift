@@ -33,6 +33,15 @@ struct RecordingNeeds: Sendable, Equatable {
     }
   }
 
+  /// Whether the layer is recorded at any step.
+  func everWants(_ site: AttentionSite) -> Bool {
+    guard site.tokens <= maxTokens else { return false }
+    switch site.kind {
+    case .selfAttention: return !selfSteps.isEmpty
+    case .crossAttention: return !crossSteps.isEmpty || (!maskSteps.isEmpty && maskSites.contains(site))
+    }
+  }
+
   func wantsAnything(step: Int) -> Bool {
     selfSteps.contains(step) || crossSteps.contains(step) || maskSteps.contains(step)
   }

@@ -26,6 +26,8 @@ public struct PlannedEdit: Sendable {
   /// 1 at the tokens of the blend words, in the source and in the target prompt.
   let sourceBlendWeights: [Float], targetBlendWeights: [Float]
   let needs: RecordingNeeds
+  /// Whether some step reads the source's cross-attention and the edit's own.
+  let mixesCrossAttention: Bool
 
   /// What becomes of the words; nil without a source prompt to compare with.
   public func fate(source: PromptWords?) -> WordFate? {
@@ -55,6 +57,8 @@ public struct EditPlan: Sendable {
   public let record: Settings.Record
   /// What the device is to compute in.
   public let precision: Device.Precision
+  /// What the device is to have; 0 is all CPUs.
+  let threads: Int
   public let sites: [AttentionSite]
   /// The cross-attention layers that the blending mask is taken from.
   public let maskSites: [AttentionSite]
@@ -136,6 +140,7 @@ public struct EditPlan: Sendable {
     record = shared.record
     self.mask = mask
     precision = shared.precision.ofDevice
+    threads = shared.threads
     guard precision == .float32 || precision == .fastest else {
       throw SettingsError("this processor has no bf16 arithmetic (AVX512-BF16); use f32 or auto", in: "precision")
     }
@@ -322,9 +327,9 @@ extension PlannedEdit {
     // Edit step i reads the source's step N-1-i: both were computed at the same timestep.
     var needs = RecordingNeeds(maxTokens: settings.fusionMaxTokens)
     needs.selfSteps = Set(selfSteps.map { steps - 1 - $0 })
-    if let cross {
-      needs.crossSteps = Set((0..<steps).filter { cross.at(step: $0).readsSource }.map { steps - 1 - $0 })
-    }
+    let crossSteps = cross.map { cross in (0..<steps).map(cross.at).enumerated().filter(\.element.readsSource) } ?? []
+    needs.crossSteps = Set(crossSteps.map { steps - 1 - $0.offset })
+    mixesCrossAttention = crossSteps.contains(where: \.element.keepsOwn)
     if findsMask, blendsAttention { needs.maskSteps = needs.selfSteps }
     if findsMask, blendsLatents { needs.maskSteps = Set(0..<steps) }
     if findsMask, blendsAttention || blendsLatents { needs.maskSites = Set(maskSites) }

@@ -39,6 +39,9 @@ public final class Device: @unchecked Sendable {
     /// up): the same to rounding, in float32 whatever the precision, for four times the memory of their weights and a
     /// workspace.
     case winograd
+
+    /// Whether this machine's processor has them.
+    public var isAvailable: Bool { self == .direct || kernel_has_avx512() }
   }
 
   public let engine: Engine
@@ -69,7 +72,7 @@ public final class Device: @unchecked Sendable {
     self.engine = engine
     self.precision = precision
     self.convolutions = convolutions
-    let threads = threads == 0 ? min(Int(kernel_available_cpus()), Device.threadLimit) : threads
+    let threads = Device.threadCount(threads)
     // libgomp ends the process where it cannot have the threads that it was told to use.
     guard kernel_can_start(CInt(threads - 1)) else {
       throw TensorError(
@@ -82,6 +85,11 @@ public final class Device: @unchecked Sendable {
       case .oneDNN: try OneDNNEngine(precision: precision)
       case .openBLAS: OpenBLASEngine()
       }
+  }
+
+  /// How many threads a device has where so many are asked for.
+  static func threadCount(_ asked: Int) -> Int {
+    asked == 0 ? min(Int(kernel_available_cpus()), threadLimit) : asked
   }
 
   /// Runs `body` with this device's thread count on the compute thread, to which callers come in turn: so do concurrent
@@ -118,6 +126,9 @@ public final class Device: @unchecked Sendable {
       pool.trim()
     }
   }
+
+  /// Bytes of the results in use, of the memory kept for others and of the workspace.
+  var heldByteCount: Int { pool.byteCount + (scratch?.byteCount ?? 0) }
 
   /// Memory for the inside of one operator, which is not to be kept: the next one computes in the same. Unlike a block of
   /// the pool there is one for all sizes.

@@ -9,39 +9,54 @@ final class MemoryPool: Sendable {
     let byteCount: Int
   }
 
-  /// Smallest first.
-  private let free = Mutex<[Block]>([])
+  private struct State {
+    /// Smallest first.
+    var free: [Block] = []
+    /// Of all blocks, in use or free.
+    var byteCount = 0
+  }
+
+  private let state = Mutex(State())
+
+  /// Bytes of the blocks in use and of those kept.
+  var byteCount: Int { state.withLock(\.byteCount) }
 
   /// A block of at least so many bytes. The levels of a UNet ask in turn: a block that is up to twice as large serves as
   /// well, or each level would leave its own behind.
   func take(_ byteCount: Int) throws -> Block {
-    let found = free.withLock { blocks -> Block? in
-      let index = MemoryPool.position(of: byteCount, in: blocks)
-      guard index < blocks.count, blocks[index].byteCount / 2 <= byteCount else { return nil }
-      return blocks.remove(at: index)
+    let found = state.withLock { state -> Block? in
+      let index = MemoryPool.position(of: byteCount, in: state.free, size: \.byteCount)
+      guard index < state.free.count, state.free[index].byteCount / 2 <= byteCount else { return nil }
+      return state.free.remove(at: index)
     }
-    return try found ?? Block(base: MemoryPool.allocate(byteCount), byteCount: byteCount)
+    if let found { return found }
+    let made = Block(base: try MemoryPool.allocate(byteCount), byteCount: byteCount)
+    state.withLock { $0.byteCount += byteCount }
+    return made
   }
 
   func give(_ block: Block) {
-    free.withLock { $0.insert(block, at: MemoryPool.position(of: block.byteCount, in: $0)) }
+    state.withLock {
+      $0.free.insert(block, at: MemoryPool.position(of: block.byteCount, in: $0.free, size: \.byteCount))
+    }
   }
 
   /// Of the first block that is not smaller.
-  private static func position(of byteCount: Int, in blocks: [Block]) -> Int {
+  static func position<Kept, Size: Comparable>(of byteCount: Size, in blocks: [Kept], size: (Kept) -> Size) -> Int {
     var (low, high) = (0, blocks.count)
     while low < high {
       let middle = (low + high) / 2
-      if blocks[middle].byteCount < byteCount { low = middle + 1 } else { high = middle }
+      if size(blocks[middle]) < byteCount { low = middle + 1 } else { high = middle }
     }
     return low
   }
 
   /// Returns all kept blocks to the system.
   func trim() {
-    let blocks = free.withLock { kept in
-      defer { kept = [] }
-      return kept
+    let blocks = state.withLock { state in
+      defer { state.free = [] }
+      state.byteCount -= state.free.reduce(0) { $0 + $1.byteCount }
+      return state.free
     }
     for block in blocks { MemoryPool.release(block.base, byteCount: block.byteCount) }
   }

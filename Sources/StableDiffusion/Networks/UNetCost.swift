@@ -49,13 +49,15 @@ extension UNetConfiguration {
       ConvolutionShape(inputChannels, blockOutChannels[0], sides[0]),
       ConvolutionShape(blockOutChannels[0], outputChannels, sides[0]),
     ]
-    walk(
-      resnet: { level, inputs, outputs in
+    for stage in stages {
+      switch stage {
+      case .resnet(let level, let inputs, let outputs, _):
         all += [ConvolutionShape(inputs, outputs, sides[level]), ConvolutionShape(outputs, outputs, sides[level])]
-      },
-      resample: { from, to, channels in
+      case .resample(let from, let to, let channels):
         all.append(ConvolutionShape(channels, channels, sides[to], stride: from < to ? 2 : 1))
-      })
+      case .transformer, .keep, .join: break
+      }
+    }
     return all
   }
 
@@ -71,58 +73,78 @@ extension UNetConfiguration {
     let pixels = levelSides(rows: rows, columns: columns).map { Double($0.rows) * Double($0.columns) }
     let timeChannels = Double(blockOutChannels[0] * 4)
     var total = convolutions(rows: rows, columns: columns).reduce(0) { $0 + $1.multiplications }
-    walk(
-      resnet: { level, inputs, outputs in
+    func transformer(_ level: Int) -> Double {
+      let (p, c, text) = (pixels[level], Double(blockOutChannels[level]), Double(crossAttentionDimension))
+      let keys = p * Double(blockOutChannels[level] >= couplingMinWidth ? keyFrames : 1)
+      // Projections in and out, self-attention's four, cross-attention's two, the feed-forward's 8 and 4 widths.
+      return p * c * c * (2 + 4 + 2 + 12) + 2 * p * keys * c
+        + 2 * Double(textTokens) * (text * c / Double(max(frames, 1)) + p * c)
+    }
+    for stage in stages {
+      switch stage {
+      case .resnet(let level, let inputs, let outputs, let hasTransformer):
         // The way around the block, and the time embedding.
         total += inputs == outputs ? 0 : pixels[level] * Double(inputs) * Double(outputs)
         total += timeChannels * Double(outputs)
-      },
-      transformer: { level in
-        let (p, c, text) = (pixels[level], Double(blockOutChannels[level]), Double(crossAttentionDimension))
-        let keys = p * Double(blockOutChannels[level] >= couplingMinWidth ? keyFrames : 1)
-        // Projections in and out, self-attention's four, cross-attention's two, the feed-forward's 8 and 4 widths.
-        total += p * c * c * (2 + 4 + 2 + 12) + 2 * p * keys * c
-        total += 2 * Double(textTokens) * (text * c / Double(max(frames, 1)) + p * c)
-      })
+        if hasTransformer { total += transformer(level) }
+      case .transformer(let level): total += transformer(level)
+      case .resample, .keep, .join: break
+      }
+    }
     return 2 * total * Double(frames)
   }
 
-  /// The blocks of a pass in order.
-  /// - Parameters:
-  ///   - resnet: level, channels in, channels out.
-  ///   - resample: from level, to level, channels.
-  private func walk(
-    resnet: (Int, Int, Int) -> Void, transformer: (Int) -> Void = { _ in },
-    resample: (Int, Int, Int) -> Void = { _, _, _ in }
-  ) {
+  /// A part of a pass.
+  enum Stage {
+    case resnet(level: Int, inputs: Int, outputs: Int, hasTransformer: Bool)
+    /// The one of the middle.
+    case transformer(level: Int)
+    case resample(from: Int, to: Int, channels: Int)
+    /// The result is kept for the way up.
+    case keep
+    /// What was kept last is joined on: so many channels together.
+    case join(level: Int, channels: Int)
+  }
+
+  /// All parts between the first convolution, whose result is kept too, and the last norm.
+  var stages: [Stage] {
     let widths = blockOutChannels
     let top = widths.count - 1
+    var stages: [Stage] = []
     var skips = [widths[0]]
     var channels = widths[0]
     for level in widths.indices {
       for _ in 0..<layersPerBlock {
-        resnet(level, channels, widths[level])
+        stages += [
+          .resnet(
+            level: level, inputs: channels, outputs: widths[level], hasTransformer: downBlockHasAttention[level]),
+          .keep,
+        ]
         channels = widths[level]
         skips.append(channels)
-        if downBlockHasAttention[level] { transformer(level) }
       }
       if level < top {
-        resample(level, level + 1, channels)
+        stages += [.resample(from: level, to: level + 1, channels: channels), .keep]
         skips.append(channels)
       }
     }
-    resnet(top, channels, channels)
-    transformer(top)
-    resnet(top, channels, channels)
+    stages += [
+      .resnet(level: top, inputs: channels, outputs: channels, hasTransformer: false), .transformer(level: top),
+      .resnet(level: top, inputs: channels, outputs: channels, hasTransformer: false),
+    ]
     for block in widths.indices {
       let level = top - block
       for _ in 0...layersPerBlock {
-        resnet(level, channels + (skips.popLast() ?? 0), widths[level])
+        let joined = channels + (skips.popLast() ?? 0)
+        stages += [
+          .join(level: level, channels: joined),
+          .resnet(level: level, inputs: joined, outputs: widths[level], hasTransformer: upBlockHasAttention[block]),
+        ]
         channels = widths[level]
-        if upBlockHasAttention[block] { transformer(level) }
       }
-      if level > 0 { resample(level, level - 1, channels) }
+      if level > 0 { stages.append(.resample(from: level, to: level - 1, channels: channels)) }
     }
+    return stages
   }
 }
 

@@ -1,0 +1,224 @@
+import StableDiffusion
+import Tensors
+
+/// The most memory that a run holds at once. What stays (weights, record, latents, pictures) is added up; what comes and
+/// goes is rehearsed, phase by phase.
+struct MemoryEstimate {
+  let unet: UNetConfiguration
+  let autoencoder: AutoencoderConfiguration
+  /// Whether the UNet has layers along the frames.
+  let isTuned: Bool
+  /// Numbers in the weights, without the tables of embeddings, which stay in their file.
+  let packedParameters: Int
+  let plan: EditPlan
+  let window: ClipWindow
+  /// Whether the clip begins with this window: what comes later finds all weights packed.
+  let isFirst: Bool
+  let convolutions: Device.Convolutions
+  /// Bytes of the record: of the largest step and of all.
+  let record: (largestStep: Double, all: Double)
+
+  /// The program with its libraries, of which the pages that are used count, and their heaps: as measured.
+  private static let program = Double(110 << 20)
+
+  var peakBytes: Double {
+    // Of a record that is computed again there is one step at a time.
+    let (kept, read) = plan.record == .recompute ? (0, record.largestStep) : (record.all, record.all)
+    let phases = [
+      (Weights.encoder, encoding), (.unet, inversion + latents + kept),
+      (plan.edits.count > 1 ? .all : .unet, edit + latents + read), (.all, decoding + latents + kept),
+    ]
+    let largest = phases.map { weightBytes(isFirst ? $0 : .all) + $1 }.max() ?? 0
+    return Self.program + text + pictures + largest
+  }
+
+  // MARK: What stays
+
+  /// Which of the convolutions that Winograd's way suits have been packed: each is when it is first used.
+  enum Weights { case encoder, unet, all }
+
+  func weightBytes(_ packed: Weights) -> Double {
+    let all = Double(packedParameters * plan.precision.byteCount)
+    guard convolutions == .winograd else { return all }
+    func suited(_ shapes: [ConvolutionShape]) -> Double {
+      shapes.filter(\.suitsWinograd).reduce(0) { $0 + $1.parameters }
+    }
+    let own = suited(unet.convolutions(rows: plan.latentRows, columns: plan.latentColumns))
+    let images = autoencoder.convolutions(rows: plan.latentRows, columns: plan.latentColumns)
+    let (encode, decode) = (suited(images.encode), suited(images.decode))
+    let count =
+      switch packed {
+      case .encoder: encode
+      case .unet: encode + own
+      case .all: encode + own + decode
+      }
+    // Four times as many numbers, in float32 whatever the precision.
+    return all - (own + encode + decode) * Double(plan.precision.byteCount) + 16 * count
+  }
+
+  /// Keys and values of the prompts.
+  var text: Double {
+    let guided = plan.edits.map { $0.settings.guidanceScale > 1 ? 2 : 1 }
+    let prompts = 1 + guided.reduce(0, +) + (plan.reconstructionTokens == nil ? 0 : guided.first ?? 0)
+    let channels = plan.sites.filter { $0.kind == .crossAttention }.reduce(0) { $0 + $1.channels }
+    return Double(4 * 2 * prompts * PromptWords.contextLength * channels)
+  }
+
+  var latents: Double {
+    let one = 4 * Double(window.total) * Double(plan.latentRows * plan.latentColumns * plan.channels)
+    return one * Double(plan.scheduler.steps + 1) * (plan.reconstructionTokens == nil ? 1 : 2)
+  }
+
+  private var picture: Double { 12 * Double(plan.workingSize.width) * Double(plan.workingSize.height) }
+
+  /// Pictures wait at the working size, before and, but for those of the edit in work, after; of frames there are two at a
+  /// time, and the alpha of all.
+  private var pictures: Double {
+    let frame = Double(plan.frameSize.width) * Double(plan.frameSize.height)
+    return 6 * frame + Double(window.count) * (frame + picture * Double(plan.edits.count))
+  }
+
+  // MARK: What comes and goes
+
+  /// The pool has all its blocks after the first round of a phase, but for those that the second finds in other places.
+  private static let rounds = 2
+
+  private func rehearse(_ round: (inout MemoryRehearsal) -> Void) -> Double {
+    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: convolutions)
+    for _ in 0..<Self.rounds { round(&memory) }
+    return memory.peak
+  }
+
+  var encoding: Double {
+    rehearse { autoencoder.rehearseEncoding(&$0, rows: plan.latentRows, columns: plan.latentColumns) }
+  }
+
+  /// The pictures are kept.
+  var decoding: Double {
+    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: convolutions)
+    let rehearsed = min(window.count, 8)
+    for _ in 0..<rehearsed {
+      autoencoder.rehearseDecoding(&memory, rows: plan.latentRows, columns: plan.latentColumns)
+    }
+    return memory.peak + picture * Double(window.count - rehearsed)
+  }
+
+  private func pass(_ memory: inout MemoryRehearsal, runs: Int, _ attend: @escaping AttentionRehearsal) {
+    unet.rehearse(
+      &memory, rows: plan.latentRows, columns: plan.latentColumns, frames: Double(window.total) * Double(runs),
+      chunk: Double(window.total), sites: plan.sites, isTuned: isTuned, attend: attend)
+  }
+
+  private func runs(_ edit: PlannedEdit?) -> Int { (edit?.settings.guidanceScale ?? 1) > 1 ? 2 : 1 }
+
+  var inversion: Double {
+    let fromReconstruction = plan.reconstructionTokens != nil
+    let keeps = plan.record != .recompute
+    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: convolutions)
+    for _ in 0..<Self.rounds { pass(&memory, runs: 1, keeps && !fromReconstruction ? recording(runs: 1) : plain) }
+    guard fromReconstruction else { return memory.peak }
+    let runs = runs(plan.edits.first)
+    for _ in 0..<Self.rounds { pass(&memory, runs: runs, keeps ? recording(runs: runs) : plain) }
+    return memory.peak
+  }
+
+  var edit: Double {
+    let recomputes = plan.record == .recompute && record.largestStep > 0
+    return plan.edits.map { edit in
+      rehearse { memory in
+        if recomputes { pass(&memory, runs: 1, recording(runs: 1)) }
+        pass(&memory, runs: runs(edit), fusing(edit))
+      }
+    }.max() ?? 0
+  }
+
+  // MARK: Attention
+
+  private var frames: Double { Double(window.total) }
+
+  private func plain(
+    _ memory: inout MemoryRehearsal, site: AttentionSite, frames: Double, keyTokens: Int
+  ) -> MemoryRehearsal.Block {
+    memory.plainAttention(site, frames: frames, keyTokens: keyTokens)
+  }
+
+  /// The map of a layer over the frames of one run.
+  private func map(_ memory: inout MemoryRehearsal, _ site: AttentionSite, keyTokens: Int) -> MemoryRehearsal.Block {
+    let isCoupled = site.kind == .selfAttention && site.channels >= plan.couplingMinWidth
+    let keys = Double(keyTokens) * Double(isCoupled ? max(plan.coupling.count, 1) : 1)
+    return memory.tensor(frames * Double(site.heads) * Double(site.tokens) * keys)
+  }
+
+  private func result(_ memory: inout MemoryRehearsal, _ site: AttentionSite, runs: Int = 1) -> MemoryRehearsal.Block {
+    memory.tensor(frames * Double(runs) * Double(site.tokens) * Double(site.channels))
+  }
+
+  /// `RecordingAttention`; what it keeps is the record's.
+  private func recording(runs: Int) -> AttentionRehearsal {
+    { memory, site, frames, keyTokens in
+      let attended = plain(&memory, site: site, frames: frames, keyTokens: keyTokens)
+      guard plan.needs.everWants(site) else { return attended }
+      if plan.record == .maps || site.kind == .crossAttention {
+        memory.release(map(&memory, site, keyTokens: keyTokens))
+      } else {
+        // The keys of the frames that are read, joined.
+        memory.release(result(&memory, site))
+      }
+      return attended
+    }
+  }
+
+  /// `AttentionFusion`, of which the conditional run is controlled.
+  private func fusing(_ edit: PlannedEdit) -> AttentionRehearsal {
+    { memory, site, frames, keyTokens in
+      guard edit.needs.everWants(site) else {
+        return plain(&memory, site: site, frames: frames, keyTokens: keyTokens)
+      }
+      let runs = runs(edit)
+      let unconditional =
+        runs > 1 ? plain(&memory, site: site, frames: self.frames, keyTokens: keyTokens) : nil
+      let controlled =
+        site.kind == .crossAttention
+        ? fuseCross(&memory, site, keyTokens, edit) : fuseSelf(&memory, site, keyTokens)
+      guard let unconditional else { return controlled }
+      let joined = result(&memory, site, runs: runs)
+      memory.release(unconditional)
+      memory.release(controlled)
+      return joined
+    }
+  }
+
+  private func fuseSelf(_ memory: inout MemoryRehearsal, _ site: AttentionSite, _ keyTokens: Int)
+    -> MemoryRehearsal.Block
+  {
+    guard plan.record == .maps else { return plain(&memory, site: site, frames: frames, keyTokens: keyTokens) }
+    let source = plan.precision == .float32 ? nil : map(&memory, site, keyTokens: keyTokens)
+    let kept = result(&memory, site)
+    if let source { memory.release(source) }
+    // The edit's own, and the two as numbers to be mixed.
+    let own = (0..<3).map { _ in result(&memory, site) }
+    own.forEach { memory.release($0) }
+    return kept
+  }
+
+  private func fuseCross(_ memory: inout MemoryRehearsal, _ site: AttentionSite, _ keyTokens: Int, _ edit: PlannedEdit)
+    -> MemoryRehearsal.Block
+  {
+    let isObserved = edit.blendsLatents && plan.maskSites.contains(site)
+    let observed = isObserved ? map(&memory, site, keyTokens: keyTokens) : nil
+    let source = plan.precision == .float32 ? nil : map(&memory, site, keyTokens: keyTokens)
+    let carried = result(&memory, site)
+    if let source { memory.release(source) }
+    if !edit.mixesCrossAttention {
+      if let observed { memory.release(observed) }
+      return carried
+    }
+    let ownMap = observed ?? map(&memory, site, keyTokens: keyTokens)
+    let own = result(&memory, site)
+    memory.release(ownMap)
+    let sum = result(&memory, site)
+    memory.release(own)
+    memory.release(carried)
+    return sum
+  }
+}

@@ -1,0 +1,320 @@
+import Tensors
+
+/// How an attention layer is rehearsed: what it takes beside its queries, keys and values, which lie there already.
+///
+/// - Parameters:
+///   - frames: Of all runs of the batch together.
+///   - keyTokens: Of one frame, or of the text.
+/// - Returns: Its result's block.
+public typealias AttentionRehearsal = (
+  _ memory: inout MemoryRehearsal, _ site: AttentionSite, _ frames: Double, _ keyTokens: Int
+) -> MemoryRehearsal.Block
+
+extension MemoryRehearsal {
+  /// What `PlainAttention` takes.
+  public mutating func plainAttention(_ site: AttentionSite, frames: Double, keyTokens: Int) -> Block {
+    attention(
+      frames: frames, queryTokens: site.tokens, keyTokens: keyTokens, channels: site.channels, heads: site.heads)
+  }
+}
+
+/// One pass of a UNet, in the order of `UNet.callAsFunction` and with each tensor held as long as there.
+struct UNetRehearsal {
+  let configuration: UNetConfiguration
+  /// Of the latents.
+  let rows: Int, columns: Int
+  /// Of all runs of the batch together.
+  let frames: Double
+  /// Frames of the first pass of the device.
+  let chunk: Double
+  /// In the order of a pass: for each transformer its self- and its cross-attention.
+  let sites: [AttentionSite]
+  /// Whether there are layers along the frames.
+  let isTuned: Bool
+  let textTokens = 77
+  let attend: AttentionRehearsal
+
+  func run(_ memory: inout MemoryRehearsal) {
+    let sides = configuration.levelSides(rows: rows, columns: columns)
+    let widths = configuration.blockOutChannels
+    var sites = self.sites[...]
+    var hidden = convolution(&memory, configuration.inputChannels, widths[0], sides[0])
+    var skips = [hidden]
+    // What is kept for the way up is released there.
+    var isSkip = true
+    func replace(_ memory: inout MemoryRehearsal, by next: MemoryRehearsal.Block) {
+      if !isSkip { memory.release(hidden) }
+      (hidden, isSkip) = (next, false)
+    }
+    for stage in configuration.stages {
+      switch stage {
+      case .resnet(let level, let inputs, let outputs, let hasTransformer):
+        var next = resnet(&memory, inputs, outputs, sides[level])
+        if hasTransformer {
+          let transformed = transformer(&memory, sites.prefix(2))
+          sites = sites.dropFirst(2)
+          memory.release(next)
+          next = transformed
+        }
+        replace(&memory, by: next)
+      case .transformer:
+        let next = transformer(&memory, sites.prefix(2))
+        sites = sites.dropFirst(2)
+        replace(&memory, by: next)
+      case .resample(let from, let to, let channels):
+        if to < from { replace(&memory, by: tensor(&memory, channels, sides[to])) }
+        replace(&memory, by: convolution(&memory, channels, channels, sides[to], stride: from < to ? 2 : 1))
+      case .keep:
+        skips.append(hidden)
+        isSkip = true
+      case .join(let level, let channels):
+        let joined = tensor(&memory, channels, sides[level])
+        memory.release(skips.removeLast())
+        replace(&memory, by: joined)
+      }
+    }
+    replace(&memory, by: norm(&memory, widths[0], sides[0]))
+    replace(&memory, by: convolution(&memory, widths[0], configuration.outputChannels, sides[0]))
+    memory.release(hidden)
+  }
+
+  // MARK: Layers
+
+  private typealias Sides = (rows: Int, columns: Int)
+
+  private func pixels(_ sides: Sides) -> Double { frames * Double(sides.rows) * Double(sides.columns) }
+
+  private func tensor(_ memory: inout MemoryRehearsal, _ channels: Int, _ sides: Sides) -> MemoryRehearsal.Block {
+    memory.tensor(pixels(sides) * Double(channels))
+  }
+
+  private func norm(_ memory: inout MemoryRehearsal, _ channels: Int, _ sides: Sides) -> MemoryRehearsal.Block {
+    memory.groupNorm(rows: pixels(sides), channels: channels)
+  }
+
+  /// - Parameter adds: Whether something is added to the result.
+  private func convolution(
+    _ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, _ sides: Sides, stride: Int = 1, adds: Bool = false
+  ) -> MemoryRehearsal.Block {
+    var result = memory.convolution(
+      images: frames, inputs: inputs, outputs: outputs, rows: sides.rows, columns: sides.columns, stride: stride,
+      chunk: chunk)
+    for _ in 0..<(isTuned ? (adds ? 2 : 1) : 0) {
+      let next = tensor(&memory, outputs, sides)
+      memory.release(result)
+      result = next
+    }
+    return result
+  }
+
+  private func resnet(_ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, _ sides: Sides)
+    -> MemoryRehearsal.Block
+  {
+    var hidden = norm(&memory, inputs, sides)
+    func replace(_ memory: inout MemoryRehearsal, by next: MemoryRehearsal.Block) {
+      memory.release(hidden)
+      hidden = next
+    }
+    replace(&memory, by: convolution(&memory, inputs, outputs, sides))
+    replace(&memory, by: tensor(&memory, outputs, sides))
+    replace(&memory, by: norm(&memory, outputs, sides))
+    let shortcut =
+      inputs == outputs ? nil : memory.linear(rows: pixels(sides), inputs: inputs, outputs: outputs)
+    let result = convolution(&memory, outputs, outputs, sides, adds: true)
+    if let shortcut { memory.release(shortcut) }
+    memory.release(hidden)
+    return result
+  }
+
+  private func transformer(_ memory: inout MemoryRehearsal, _ sites: ArraySlice<AttentionSite>)
+    -> MemoryRehearsal.Block
+  {
+    guard let site = sites.first, let crossSite = sites.last else { return memory.tensor(0) }
+    let (tokens, channels) = (frames * Double(site.tokens), site.channels)
+    func linear(_ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int) -> MemoryRehearsal.Block {
+      memory.linear(rows: tokens, inputs: inputs, outputs: outputs)
+    }
+    func tensor(_ memory: inout MemoryRehearsal) -> MemoryRehearsal.Block { memory.tensor(tokens * Double(channels)) }
+
+    let entry = memory.groupNorm(rows: tokens, channels: channels)
+    let input = linear(&memory, channels, channels)
+
+    var normalized = tensor(&memory)
+    var operands = (0..<3).map { _ in linear(&memory, channels, channels) }
+    var attended = attend(&memory, site, frames, site.tokens)
+    operands.forEach { memory.release($0) }
+    var hidden = linear(&memory, channels, channels)
+
+    func replace(_ memory: inout MemoryRehearsal, _ block: inout MemoryRehearsal.Block, by next: MemoryRehearsal.Block)
+    {
+      memory.release(block)
+      block = next
+    }
+    replace(&memory, &normalized, by: tensor(&memory))
+    operands = [linear(&memory, channels, channels)]
+    let crossAttended = attend(&memory, crossSite, frames, textTokens)
+    operands.forEach { memory.release($0) }
+    replace(&memory, &attended, by: crossAttended)
+    replace(&memory, &hidden, by: linear(&memory, channels, channels))
+
+    replace(&memory, &normalized, by: tensor(&memory))
+    let expanded = linear(&memory, channels, channels * 8)
+    let activated = memory.tensor(tokens * Double(channels * 4))
+    memory.release(expanded)
+    replace(&memory, &hidden, by: linear(&memory, channels * 4, channels))
+    memory.release(activated)
+
+    if isTuned {
+      // Pixel by pixel: the frames, their norm, queries, keys, values and what was attended.
+      let byPixel = (0..<6).map { _ in tensor(&memory) }
+      let result = tensor(&memory)
+      byPixel.forEach { memory.release($0) }
+      replace(&memory, &hidden, by: tensor(&memory))
+      memory.release(result)
+    }
+    memory.release(normalized)
+    memory.release(attended)
+    memory.release(input)
+    let result = linear(&memory, channels, channels)
+    memory.release(hidden)
+    memory.release(entry)
+    return result
+  }
+}
+
+extension UNetConfiguration {
+  /// Asks `memory` for what one pass asks a device for.
+  /// - Parameters:
+  ///   - frames: Of all runs of the batch together.
+  ///   - chunk: Frames of the device's first pass.
+  ///   - sites: `UNet.sites` of these sides.
+  ///   - isTuned: Whether there are layers along the frames.
+  public func rehearse(
+    _ memory: inout MemoryRehearsal, rows: Int, columns: Int, frames: Double, chunk: Double, sites: [AttentionSite],
+    isTuned: Bool, attend: @escaping AttentionRehearsal
+  ) {
+    UNetRehearsal(
+      configuration: self, rows: rows, columns: columns, frames: frames, chunk: chunk, sites: sites, isTuned: isTuned,
+      attend: attend
+    ).run(&memory)
+  }
+}
+
+extension AutoencoderConfiguration {
+  /// Asks `memory` for what encoding one frame does; its latents have the given sides.
+  public func rehearseEncoding(_ memory: inout MemoryRehearsal, rows: Int, columns: Int) {
+    AutoencoderRehearsal(configuration: self, rows: rows, columns: columns).encode(&memory)
+  }
+
+  /// Asks `memory` for what decoding one frame does; the picture is kept.
+  public func rehearseDecoding(_ memory: inout MemoryRehearsal, rows: Int, columns: Int) {
+    AutoencoderRehearsal(configuration: self, rows: rows, columns: columns).decode(&memory)
+  }
+}
+
+/// One frame through the autoencoder, in the order of `AutoencoderKL`.
+private struct AutoencoderRehearsal {
+  let configuration: AutoencoderConfiguration
+  /// Of the latents.
+  let rows: Int, columns: Int
+
+  private var widths: [Int] { configuration.blockOutChannels }
+  private var top: Int { widths.count - 1 }
+
+  func encode(_ memory: inout MemoryRehearsal) {
+    var hidden = convolution(&memory, 3, widths[0], level: 0)
+    var channels = widths[0]
+    for level in widths.indices {
+      for _ in 0..<configuration.layersPerBlock {
+        replace(&memory, &hidden, by: resnet(&memory, channels, widths[level], level: level))
+        channels = widths[level]
+      }
+      if level < top {
+        replace(&memory, &hidden, by: convolution(&memory, channels, channels, level: level + 1, stride: 2))
+      }
+    }
+    replace(&memory, &hidden, by: middle(&memory, channels))
+    replace(&memory, &hidden, by: norm(&memory, channels, level: top))
+    replace(&memory, &hidden, by: convolution(&memory, channels, 2 * configuration.latentChannels, level: top))
+    memory.release(hidden)
+  }
+
+  func decode(_ memory: inout MemoryRehearsal) {
+    var hidden = tensor(&memory, configuration.latentChannels, level: top)
+    var channels = widths[top]
+    replace(&memory, &hidden, by: convolution(&memory, configuration.latentChannels, channels, level: top))
+    replace(&memory, &hidden, by: middle(&memory, channels))
+    for level in widths.indices.reversed() {
+      for _ in 0...configuration.layersPerBlock {
+        replace(&memory, &hidden, by: resnet(&memory, channels, widths[level], level: level))
+        channels = widths[level]
+      }
+      if level > 0 {
+        replace(&memory, &hidden, by: tensor(&memory, channels, level: level - 1))
+        replace(&memory, &hidden, by: convolution(&memory, channels, channels, level: level - 1))
+      }
+    }
+    replace(&memory, &hidden, by: norm(&memory, channels, level: 0))
+    _ = convolution(&memory, channels, 3, level: 0)
+    memory.release(hidden)
+  }
+
+  // MARK: Layers
+
+  private func sides(_ level: Int) -> (rows: Int, columns: Int) { (rows << (top - level), columns << (top - level)) }
+
+  private func pixels(_ level: Int) -> Double { Double(sides(level).rows) * Double(sides(level).columns) }
+
+  private func replace(
+    _ memory: inout MemoryRehearsal, _ block: inout MemoryRehearsal.Block, by next: MemoryRehearsal.Block
+  ) {
+    memory.release(block)
+    block = next
+  }
+
+  private func tensor(_ memory: inout MemoryRehearsal, _ channels: Int, level: Int) -> MemoryRehearsal.Block {
+    memory.tensor(pixels(level) * Double(channels))
+  }
+
+  private func norm(_ memory: inout MemoryRehearsal, _ channels: Int, level: Int) -> MemoryRehearsal.Block {
+    memory.groupNorm(rows: pixels(level), channels: channels)
+  }
+
+  private func convolution(
+    _ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, level: Int, stride: Int = 1
+  ) -> MemoryRehearsal.Block {
+    memory.convolution(
+      images: 1, inputs: inputs, outputs: outputs, rows: sides(level).rows, columns: sides(level).columns,
+      stride: stride, chunk: 1)
+  }
+
+  private func resnet(_ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, level: Int)
+    -> MemoryRehearsal.Block
+  {
+    var hidden = norm(&memory, inputs, level: level)
+    replace(&memory, &hidden, by: convolution(&memory, inputs, outputs, level: level))
+    replace(&memory, &hidden, by: norm(&memory, outputs, level: level))
+    let shortcut = inputs == outputs ? nil : memory.linear(rows: pixels(level), inputs: inputs, outputs: outputs)
+    let result = convolution(&memory, outputs, outputs, level: level)
+    if let shortcut { memory.release(shortcut) }
+    memory.release(hidden)
+    return result
+  }
+
+  /// Two residual blocks around attention over all positions.
+  private func middle(_ memory: inout MemoryRehearsal, _ channels: Int) -> MemoryRehearsal.Block {
+    let tokens = sides(top).rows * sides(top).columns
+    func linear(_ memory: inout MemoryRehearsal) -> MemoryRehearsal.Block {
+      memory.linear(rows: Double(tokens), inputs: channels, outputs: channels)
+    }
+    let hidden = resnet(&memory, channels, channels, level: top)
+    let normalized = norm(&memory, channels, level: top)
+    let operands = (0..<3).map { _ in linear(&memory) }
+    let attended = memory.attention(frames: 1, queryTokens: tokens, keyTokens: tokens, channels: channels, heads: 1)
+    operands.forEach { memory.release($0) }
+    let summed = linear(&memory)
+    let result = resnet(&memory, channels, channels, level: top)
+    for block in [summed, attended, normalized, hidden] { memory.release(block) }
+    return result
+  }
+}

@@ -1,0 +1,97 @@
+import StableDiffusion
+import TestSupport
+import Testing
+
+@testable import FateZero
+@testable import Tensors
+
+/// What a device holds in each phase of an edit, against what the plan said before.
+@Suite(.serialized) struct MemoryEstimateTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    var model = "tinyA"
+    var record = Settings.Record.queriesKeys
+    var guidanceScale: Float = 7.5
+    var coupling: [FrameReference] = [.relative(0), .middle]
+    var frames = 4
+    var size = WorkingSize(width: 256, height: 256)
+    var blendsLatents = false
+    var precision = Settings.Precision.float32
+
+    var testDescription: String {
+      "\(model), \(frames) frames of \(size.width)x\(size.height), \(record), guidance \(guidanceScale), \(coupling.count) frames of keys, "
+        + "\(precision)\(blendsLatents ? ", latents blended" : "")"
+    }
+
+    static let all: [Case] =
+      [
+        Case(), Case(frames: 1), Case(frames: 7), Case(record: .recompute), Case(record: .maps), Case(guidanceScale: 1),
+        Case(coupling: [.middle]), Case(size: WorkingSize(width: 384, height: 192)), Case(blendsLatents: true),
+        Case(size: WorkingSize(width: 512, height: 512)), Case(model: "tinyA_tuned"), Case(model: "tinyB"),
+      ]
+      + (Device.Precision.fastest == .bfloat16
+        ? [
+          Case(precision: .bfloat16), Case(record: .recompute, precision: .bfloat16),
+          Case(record: .maps, precision: .bfloat16),
+        ] : [])
+  }
+
+  @Test(arguments: Case.all)
+  func whatIsHeldWasPredicted(_ wanted: Case) throws {
+    var settings = Settings()
+    settings.edit = "a red tiger walking on the floor"
+    settings.source = "a black cat walking on the floor"
+    settings.steps = 3
+    settings.size = wanted.size
+    settings.clipLength = 0
+    settings.record = wanted.record
+    settings.guidanceScale = wanted.guidanceScale
+    settings.frameCoupling = wanted.coupling
+    settings.precision = wanted.precision
+    settings.threads = 2
+    settings.blendWords = BlendWords(source: ["cat"], target: ["tiger"])
+    settings.blendLatents = wanted.blendsLatents
+
+    let size = FrameSize(width: wanted.size.width, height: wanted.size.height)
+    let checkpoint = try Checkpoint(path: Fixtures.oracle.appendingPathComponent("models/\(wanted.model)").path)
+    let plan = try EditPlan(
+      model: try StableDiffusionModel(checkpoint, device: nil), edits: [settings], frameSize: size)
+    let device = try Device(threads: 2, precision: plan.precision)
+    let model = try StableDiffusionModel(checkpoint, device: device)
+    device.trimMemory()
+
+    var held: [String: Int] = [:]
+    let editor = ClipEditor(plan: plan) { progress in
+      guard progress.step == progress.steps else { return }
+      let name =
+        switch progress.phase {
+        case .encode: "encode"
+        case .invert: "invert"
+        case .reconstruct: "reconstruct"
+        case .edit: "edit"
+        case .decode: "decode"
+        }
+      held[name] = device.heldByteCount
+    } engine: {
+      ClipEditor.Engine(device: device, model: model)
+    }
+    let pixels = (0..<size.width * size.height * 3).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+    for _ in 0..<wanted.frames {
+      _ = try editor.push(try Frame(width: size.width, height: size.height, pixels: pixels))
+    }
+    _ = try editor.finish()
+
+    let estimate = plan.estimate.memory(
+      plan, window: plan.window(index: 0, count: wanted.frames), isFirst: true, convolutions: .direct)
+    for (phase, predicted) in [
+      ("encode", estimate.encoding), ("invert", estimate.inversion), ("edit", estimate.edit),
+      ("decode", estimate.decoding),
+    ] {
+      let predicted = predicted + estimate.text
+      let measured = Double(try #require(held[phase]))
+      print(
+        "\(wanted.testDescription), \(phase): \(Int(measured)) bytes held, \(Int(predicted)) predicted, ratio \(predicted / measured)"
+      )
+      #expect(abs(predicted / measured - 1) < 0.05, "\(phase)")
+    }
+  }
+}
