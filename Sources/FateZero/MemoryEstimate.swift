@@ -204,7 +204,7 @@ struct MemoryEstimate {
   private func fuseCross(_ memory: inout MemoryRehearsal, _ site: AttentionSite, _ keyTokens: Int, _ edit: PlannedEdit)
     -> MemoryRehearsal.Block
   {
-    let isObserved = edit.blendsLatents && plan.maskSites.contains(site)
+    let isObserved = edit.findsMask && edit.blendsLatents && plan.maskSites.contains(site)
     let observed = isObserved ? map(&memory, site, keyTokens: keyTokens) : nil
     let source = plan.precision == .float32 ? nil : map(&memory, site, keyTokens: keyTokens)
     let carried = result(&memory, site)
