@@ -146,7 +146,7 @@ import Testing
     }
     // The whole clip as one window: as many frames as fit, then a refusal, and the context goes on.
     try editor.set("clip-length", "0")
-    try editor.set("memory-limit", "100M")
+    try editor.set("memory-limit", "130M")
     var count = 0
     var status = FATEZERO_OK
     while status == FATEZERO_OK, count < 100_000 {

@@ -246,6 +246,23 @@ import Testing
     #expect((error(embedding: path) == nil) != ["kohya.safetensors", "diffusers.safetensors"].contains(name))
   }
 
+  /// A file of one format under the name of the other says so.
+  @Test(arguments: [
+    ("kohya.safetensors", "style.ckpt", "rename it to .safetensors"),
+    ("webui.pt", "toy.safetensors", "rename it to .ckpt"),
+  ])
+  func mislabelledFilesAreErrors(_ name: String, _ wrong: String, _ words: String) throws {
+    try Fixtures.withTemporaryFolder { folder in
+      let path = folder.appendingPathComponent(wrong)
+      try FileManager.default.copyItem(at: Self.folder.appendingPathComponent(name), to: path)
+      for error in [
+        error(lora: path.path), error(embedding: path.path), modelError { _ = try Checkpoint(path: path.path) },
+      ] {
+        #expect(error?.text.contains(words) == true, "\(error?.text ?? "no error")")
+      }
+    }
+  }
+
   @Test func damagedAdapterConfigurationsAreErrors() throws {
     try Fixtures.withTemporaryFolder { folder in
       let place = folder.appendingPathComponent("peft")

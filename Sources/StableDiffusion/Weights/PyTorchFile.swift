@@ -40,7 +40,7 @@ public final class PyTorchFile: WeightFile {
   public init(path: String) throws {
     self.path = path
     file = try openWeights(path)
-    guard file.byteCount >= 4, file.bytes(0..<4) == [0x50, 0x4b, 0x03, 0x04] else { throw Self.notAnArchive(file) }
+    guard ZipArchive.begins(file) else { throw Self.notAnArchive(file) }
     let archive = try ZipArchive(file)
     let pickles = archive.entries.keys.filter { $0.hasSuffix("/data.pkl") && $0.split(separator: "/").count == 2 }
     guard pickles.count == 1, let pickle = pickles.first else {
@@ -156,6 +156,9 @@ public final class PyTorchFile: WeightFile {
         "\(file.path) has the format of PyTorch before 1.6, which is not read; save it again with today's "
           + "torch.save, or as safetensors"
       )
+    }
+    if file.byteCount > 8, file.bytes(8..<9) == [UInt8(ascii: "{")] {
+      return ModelError(.badData, "\(file.path) is a safetensors file under another name; rename it to .safetensors")
     }
     return ModelError(.badData, "\(file.path) is not a file of torch.save: it is not a zip archive; download it again")
   }

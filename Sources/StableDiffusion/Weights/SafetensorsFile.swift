@@ -23,6 +23,9 @@ public final class SafetensorsFile: WeightFile {
   public init(path: String) throws {
     self.path = path
     file = try openWeights(path)
+    if ZipArchive.begins(file) {
+      throw ModelError(.badData, "\(path) is a file of torch.save under another name; rename it to .ckpt, .bin or .pt")
+    }
     guard file.byteCount >= 8, let length = Int(exactly: file.bytes(0..<8).littleEndian), length <= file.byteCount - 8
     else {
       throw ModelError(

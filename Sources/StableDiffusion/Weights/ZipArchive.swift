@@ -15,6 +15,11 @@ struct ZipArchive {
 
   private static let entryLimit = 100_000
 
+  /// Whether a file begins as an archive with entries does.
+  static func begins(_ file: MappedFile) -> Bool {
+    file.byteCount >= 4 && file.bytes(0..<4) == [0x50, 0x4b, 0x03, 0x04]
+  }
+
   init(_ file: MappedFile) throws {
     self.file = file
     let end = try Self.endOfDirectory(file)
