@@ -6,7 +6,7 @@ set -euo pipefail
 # The one list of system packages.
 packages=(
   # arithmetic
-  libdnnl-dev libopenblas-dev
+  libdnnl-dev libopenblas-dev libxxhash-dev
   # media
   libavfilter-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev
   # configurations

@@ -1,3 +1,5 @@
+import Glibc
+
 /// How one number is stored. Arithmetic is done in `float32`; the half types are storage.
 public enum ElementType: String, Sendable, CaseIterable {
   case float32, float16, bfloat16
@@ -87,6 +89,19 @@ public struct Tensor: Sendable {
       convertToFloat(
         from: bytes + start * elementType.byteCount, type: elementType, into: base, count: buffer.count)
     }
+  }
+
+  /// The same elements in memory of their own, whatever lies behind them now.
+  public func copied() throws -> Tensor {
+    let storage = try TensorStorage(byteCount: byteCount)
+    storage.base.copyMemory(from: bytes, byteCount: byteCount)
+    return Tensor(shape: shape, elementType: elementType, storage: storage)
+  }
+
+  /// Writes the elements as they are stored to a stream of the C library.
+  /// - Returns: Whether all were taken; `errno` says why not.
+  public func write(to file: UnsafeMutablePointer<FILE>) -> Bool {
+    fwrite(bytes, 1, byteCount, file) == byteCount
   }
 
   /// Whether no element is infinite or not a number. Of float32 tensors.

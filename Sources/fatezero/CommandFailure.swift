@@ -70,6 +70,7 @@ struct CommandFailure: Error, CustomStringConvertible {
       case .io: self.init(.inputOutput, error.description)
       case .cancelled: self.init(Interruption.status, "")
       }
+    case let error as StorageError: self.init(.cannotCreate, error.description)
     case is CancellationRequested: self.init(Interruption.status, "")
     case let error as TensorError: self.init(error.isOutOfMemory ? .memory : .internalError, error.description)
     default: return nil

@@ -64,6 +64,7 @@ struct EditCommand: ParsableCommand {
         isCancelled: { Interruption.isRequested })
     }
 
+    let cache = try options.caching.open(tell: tell)
     let givenMask = try options.mask.map { try MaskInput(path: $0, size: plan.frameSize, warn: warn) }
     let masks = try options.maskOutput.map { path in
       try MaskOutput(
@@ -90,7 +91,8 @@ struct EditCommand: ParsableCommand {
     progress.windowCount = frameCount.map { plan.windows(frames: $0).count }
     let engine = ClipEditor.Engine(device: device, model: model)
     let editor = ClipEditor(
-      plan: plan, cancellation: cancellation, memoryLimit: job.memoryLimit, trace: trace, progress: progress.update
+      plan: plan, cancellation: cancellation, memoryLimit: job.memoryLimit, cache: cache, trace: trace,
+      progress: progress.update
     ) { engine }
     progress.beginWork(expectedSeconds: frameCount.map { _ in report.seconds })
 

@@ -62,6 +62,8 @@ struct EditOptions: ParsableArguments {
       valueName: "file"), completion: .file())
   var maskOutput: String?
 
+  @OptionGroup(title: "Cache") var caching: CacheOptions
+
   @Option(
     help: ArgumentHelp(
       "Write progress for programs, as ffmpeg does: lines of key=value, each block ended by progress=continue or "

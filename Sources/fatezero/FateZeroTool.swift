@@ -26,7 +26,7 @@ import Glibc
       Completions for a shell: fatezero --generate-completion-script bash|zsh|fish
       """,
     version: toolVersion,
-    subcommands: [EditCommand.self, PlanCommand.self, InspectCommand.self, FFmpegFilterCommand.self])
+    subcommands: [EditCommand.self, PlanCommand.self, InspectCommand.self, CacheCommand.self, FFmpegFilterCommand.self])
 
   static func main() {
     // What is opened later must not take the place of a standard stream that came closed.

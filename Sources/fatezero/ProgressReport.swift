@@ -99,7 +99,8 @@ final class ProgressReport {
   /// Share of the run that is done, 0...1.
   private var share: Double? {
     guard let totalOperations, totalOperations > 0, let latest else { return nil }
-    return min(latest.operations / totalOperations, 1)
+    let operations = totalOperations - latest.savedOperations
+    return operations > 0 ? min(latest.operations / operations, 1) : nil
   }
 
   private var left: Double? { share.flatMap { $0 > 0 ? remaining.left(share: $0) : nil } }

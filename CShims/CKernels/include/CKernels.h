@@ -142,3 +142,13 @@ void kernel_swap(
 void kernel_transpose(const float *x, float *y, size_t rows, size_t columns);
 /// One row of pixels: y[column] = x[sources[column]], `channels` floats each.
 void kernel_gather_pixels(const float *x, const int32_t *sources, float *y, size_t columns, size_t channels);
+
+// Digest.c ----------------------------------------------------------------------------------------------------------
+
+/// XXH3, 128 bits (https://xxhash.com), of bytes that come in parts. NULL where there is no memory.
+typedef struct kernel_digest kernel_digest;
+kernel_digest *kernel_digest_create(void);
+void kernel_digest_add(kernel_digest *digest, const void *bytes, size_t count);
+/// Of what was added so far, most significant byte first.
+void kernel_digest_finish(const kernel_digest *digest, uint8_t result[16]);
+void kernel_digest_free(kernel_digest *digest);

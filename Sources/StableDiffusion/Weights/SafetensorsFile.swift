@@ -12,6 +12,7 @@ public final class SafetensorsFile: WeightFile {
   private let entries: [String: Entry]
   /// `__metadata__` of the header.
   public let metadata: [String: String]
+  private let dataOffset: Int
 
   private struct Entry {
     let type: StoredType
@@ -39,6 +40,7 @@ public final class SafetensorsFile: WeightFile {
     }
     let header = try JSONObject.decode(Header.self, from: file.bytes(8..<8 + length), path: "the header of \(path)")
     metadata = header.metadata
+    dataOffset = 8 + length
     entries = try Self.validated(header.tensors, dataOffset: 8 + length, byteCount: file.byteCount, path: path)
   }
 
@@ -46,6 +48,15 @@ public final class SafetensorsFile: WeightFile {
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
   public func elementType(of name: String) -> ElementType? { entries[name]?.type.elementType }
   public func typeName(of name: String) -> String? { entries[name]?.type.rawValue }
+
+  /// Whether the numbers are those that `SafetensorsWriter` sealed; nil where it did not.
+  public var isIntact: Bool? {
+    metadata[SafetensorsWriter.sealKey].map { seal in
+      let digest = ContentDigest()
+      digest.add(file, dataOffset..<file.byteCount)
+      return digest.text == seal
+    }
+  }
 
   public func releasePages() { file.releasePages() }
 

@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// Writes tensors as a safetensors file: beside the final name first, then renamed.
 public enum SafetensorsWriter {
@@ -7,12 +8,18 @@ public enum SafetensorsWriter {
     case float32([Float])
     case int64([Int64])
     case uint8([UInt8])
+    /// As it is stored.
+    case tensor(Tensor)
+    /// Of one type, one behind the other.
+    case parts([Tensor])
 
     var count: Int {
       switch self {
       case .float32(let values): values.count
       case .int64(let values): values.count
       case .uint8(let values): values.count
+      case .tensor(let tensor): tensor.count
+      case .parts(let tensors): tensors.reduce(0) { $0 + $1.count }
       }
     }
     var typeName: String {
@@ -20,6 +27,15 @@ public enum SafetensorsWriter {
       case .float32: "F32"
       case .int64: "I64"
       case .uint8: "U8"
+      case .tensor(let tensor): Self.typeName(of: tensor.elementType)
+      case .parts(let tensors): Self.typeName(of: tensors.first?.elementType ?? .float32)
+      }
+    }
+    private static func typeName(of type: ElementType) -> String {
+      switch type {
+      case .float32: "F32"
+      case .float16: "F16"
+      case .bfloat16: "BF16"
       }
     }
     var byteCount: Int {
@@ -27,14 +43,52 @@ public enum SafetensorsWriter {
       case .float32: count * 4
       case .int64: count * 8
       case .uint8: count
+      case .tensor(let tensor): tensor.byteCount
+      case .parts(let tensors): tensors.reduce(0) { $0 + $1.byteCount }
+      }
+    }
+
+    func add(to digest: ContentDigest) {
+      switch self {
+      case .float32(let values): values.withUnsafeBytes { digest.add(Array($0)) }
+      case .int64(let values): values.withUnsafeBytes { digest.add(Array($0)) }
+      case .uint8(let values): digest.add(values)
+      case .tensor(let tensor): digest.add(tensor)
+      case .parts(let tensors): tensors.forEach(digest.add)
+      }
+    }
+
+    func write(to file: UnsafeMutablePointer<FILE>) -> Bool {
+      switch self {
+      case .float32(let values): fwrite(values, 4, values.count, file) == values.count
+      case .int64(let values): fwrite(values, 8, values.count, file) == values.count
+      case .uint8(let values): fwrite(values, 1, values.count, file) == values.count
+      case .tensor(let tensor): tensor.write(to: file)
+      case .parts(let tensors): tensors.allSatisfy { $0.write(to: file) }
       }
     }
   }
 
+  /// - Parameters:
+  ///   - metadata: For the header's `__metadata__`.
+  ///   - isSealed: Whether a digest of the numbers goes with them, for `SafetensorsFile.isIntact`.
   /// - Throws: `ModelError` naming the path where the shapes do not fit or the system cannot write; nothing is left
   ///   behind.
-  public static func write(_ path: String, tensors: [(name: String, shape: [Int], values: Values)]) throws {
+  public static func write(
+    _ path: String, tensors: [(name: String, shape: [Int], values: Values)], metadata: [String: String] = [:],
+    isSealed: Bool = false
+  ) throws {
+    var metadata = metadata
+    if isSealed {
+      let digest = ContentDigest()
+      for (_, _, values) in tensors { values.add(to: digest) }
+      metadata[sealKey] = digest.text
+    }
     var header = "{"
+    if !metadata.isEmpty {
+      let pairs = metadata.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\(quoted($0.value))" }
+      header += "\"__metadata__\":{\(pairs.joined(separator: ","))}"
+    }
     var offset = 0
     for (name, shape, values) in tensors {
       guard shape.reduce(1, *) == values.count else {
@@ -56,11 +110,7 @@ public enum SafetensorsWriter {
     guard let file = fopen(temporary, "wbe") else { throw failure(path) }
     var written = fwrite(length, 1, 8, file) == 8 && fwrite(bytes, 1, bytes.count, file) == bytes.count
     for (_, _, values) in tensors where written {
-      switch values {
-      case .float32(let values): written = fwrite(values, 4, values.count, file) == values.count
-      case .int64(let values): written = fwrite(values, 8, values.count, file) == values.count
-      case .uint8(let values): written = fwrite(values, 1, values.count, file) == values.count
-      }
+      written = values.write(to: file)
     }
     let reason = errno
     let closed = fclose(file) == 0
@@ -76,6 +126,9 @@ public enum SafetensorsWriter {
       throw error
     }
   }
+
+  /// Under this name the header holds the digest of the numbers.
+  static let sealKey = "xxh3-128"
 
   private static func failure(_ path: String) -> ModelError {
     ModelError(.badData, "cannot write \(path): \(String(cString: strerror(errno)))")

@@ -46,6 +46,9 @@ struct RecordingNeeds: Sendable, Equatable {
     selfSteps.contains(step) || crossSteps.contains(step) || maskSteps.contains(step)
   }
 
+  /// The steps at which anything is recorded.
+  var steps: Set<Int> { selfSteps.union(crossSteps).union(maskSteps) }
+
   func union(_ other: RecordingNeeds) -> RecordingNeeds {
     RecordingNeeds(
       maxTokens: max(maxTokens, other.maxTokens), selfSteps: selfSteps.union(other.selfSteps),
@@ -54,15 +57,42 @@ struct RecordingNeeds: Sendable, Equatable {
   }
 }
 
-/// The attention of the source, by step and layer.
+/// The attention of the source, by step and layer: in memory, in files, or in both.
 struct AttentionRecord: Sendable {
   private var steps: [Int: [AttentionSite: SourceAttention]] = [:]
+  private var folder: RecordFolder?
+  private let isInMemory: Bool
+  /// Why the folder lacks steps, where those in memory are all the same complete.
+  private(set) var failure: ModelError?
 
-  mutating func set(_ entries: [AttentionSite: SourceAttention], step: Int) { steps[step] = entries }
+  /// - Parameters:
+  ///   - folder: Where every step is written too; what it holds already belongs to the record.
+  ///   - isInMemory: Whether steps stay in memory besides.
+  init(folder: RecordFolder? = nil, isInMemory: Bool = true) {
+    self.folder = folder
+    self.isInMemory = isInMemory || folder == nil
+  }
 
+  /// - Throws: `ModelError` where the folder's file cannot be written and nothing stays in memory.
+  mutating func set(_ entries: [AttentionSite: SourceAttention], step: Int) throws {
+    if isInMemory { steps[step] = entries }
+    do { try folder?.write(entries, step: step) } catch let error as ModelError where isInMemory {
+      (folder, failure) = (nil, error)
+    }
+  }
+
+  /// Of what is in memory.
   var byteCount: Int { steps.values.reduce(0) { $0 + $1.values.reduce(0) { $0 + $1.byteCount } } }
 
-  func entries(step: Int) -> [AttentionSite: SourceAttention]? { steps[step] }
+  /// Whether anything is kept of a step.
+  func holds(step: Int) -> Bool { steps[step] != nil || folder?.holds(step: step) ?? false }
+
+  /// What is kept of these layers at a step; nil where it is not all kept.
+  /// - Throws: `ModelError` where the folder's file is damaged.
+  func entries(step: Int, sites: [AttentionSite], frames: Int) throws -> [AttentionSite: SourceAttention]? {
+    let kept = try steps[step] ?? folder?.entries(step: step, sites: sites, frames: frames)
+    return kept.flatMap { kept in sites.allSatisfy { kept[$0] != nil } ? kept : nil }
+  }
 }
 
 /// Computes plain attention and keeps what a step's edit will read. Of a batch with guidance the conditional run is kept.

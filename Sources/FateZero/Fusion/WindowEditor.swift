@@ -13,6 +13,8 @@ final class WindowEditor {
   /// Passes of the UNet so far.
   private(set) var passes = 0
   var report: (ClipEditor.Progress.Phase, Int) -> Void = { _, _ in }
+  /// Takes what the user should know of.
+  var warn: (String) -> Void = { _ in }
   let trace: Trace?
   private let poll: (() -> Void)?
 
@@ -95,10 +97,13 @@ final class WindowEditor {
   /// - Parameters:
   ///   - latents: z_0 of the window's own frames.
   ///   - carried: The frames of earlier windows that the window's coupling names, in its order.
-  func invert(_ latents: Tensor, window: ClipWindow, carried: [CarriedFrame]) throws -> Inversion {
+  ///   - record: Empty; it takes what is kept.
+  func invert(
+    _ latents: Tensor, window: ClipWindow, carried: [CarriedFrame], record: AttentionRecord = AttentionRecord()
+  ) throws -> Inversion {
     let scheduler = plan.scheduler
     let fromReconstruction = plan.reconstructionTokens != nil
-    var record = AttentionRecord()
+    var record = record
     var levels = [try joined(carried.map { $0.inversion[0] }, latents)]
     for step in 0..<scheduler.steps {
       let recording = RecordingAttention(plan.needs, step: step, keepsMaps: plan.record == .maps)
@@ -106,7 +111,7 @@ final class WindowEditor {
       let output = try pass(
         levels[step], timestep: scheduler.inversionTimestep(step), text: source, window: window,
         processor: keeps ? recording : PlainAttention())
-      if keeps { record.set(recording.entries, step: step) }
+      if keeps { try record.set(recording.entries, step: step) }
       let next = try perform { try scheduler.invert(levels[step], output: output, step: step, device: device) }
       try checkFinite(
         next, "inversion step \(step + 1) of \(scheduler.steps)", from: levels[step],
@@ -121,15 +126,28 @@ final class WindowEditor {
         basis: plan.inversionBasis, latents: levels, window: window, text: source, sourceLatents: levels,
         reconstruction: nil, record: record)
     }
-    return try reconstruct(levels, window: window, carried: carried, text: reconstruction)
+    return try reconstruct(levels, window: window, carried: carried, text: reconstruction, record: record)
+  }
+
+  /// An inversion whose latents were kept.
+  func restored(_ stored: InversionCache.Stored, window: ClipWindow) -> Inversion {
+    let record = AttentionRecord(folder: stored.record, isInMemory: false)
+    guard let states = stored.reconstruction, let reconstruction else {
+      return Inversion(
+        basis: plan.inversionBasis, latents: stored.latents, window: window, text: source,
+        sourceLatents: stored.latents, reconstruction: nil, record: record)
+    }
+    return Inversion(
+      basis: plan.inversionBasis, latents: stored.latents, window: window, text: reconstruction.conditional,
+      sourceLatents: Array(states.dropLast().reversed()), reconstruction: states, record: record)
   }
 
   /// The ablation of the paper's figure 3a: the source is denoised again from z_N with guidance, and its attention is kept.
   private func reconstruct(
-    _ levels: [Tensor], window: ClipWindow, carried: [CarriedFrame], text: TextConditioning
+    _ levels: [Tensor], window: ClipWindow, carried: [CarriedFrame], text: TextConditioning, record: AttentionRecord
   ) throws -> Inversion {
     let scheduler = plan.scheduler
-    var record = AttentionRecord()
+    var record = record
     var states = [levels[scheduler.steps]]
     for step in 0..<scheduler.steps {
       let sourceStep = scheduler.steps - 1 - step
@@ -139,7 +157,7 @@ final class WindowEditor {
       let output = try guided(
         state, step: step, scale: plan.edits[0].settings.guidanceScale, text: text, window: window,
         processor: keeps ? recording : PlainAttention())
-      if keeps { record.set(recording.entries, step: sourceStep) }
+      if keeps { try record.set(recording.entries, step: sourceStep) }
       let next = try perform { try scheduler.denoise(state, output: output, step: step, device: device) }
       try checkFinite(
         next, "reconstruction step \(step + 1) of \(scheduler.steps)", from: try doubled(state, text),
@@ -271,7 +289,12 @@ final class WindowEditor {
   ) throws -> [AttentionSite: SourceAttention] {
     guard needs.wantsAnything(step: step) else { return [:] }
     let wanted = plan.sites.filter { needs.wants($0, step: step) }
-    if let entries = inversion.record.entries(step: step), wanted.allSatisfy({ entries[$0] != nil }) { return entries }
+    do {
+      let frames = inversion.window.total
+      if let entries = try inversion.record.entries(step: step, sites: wanted, frames: frames) { return entries }
+    } catch let error as ModelError {
+      warn("the source's attention of step \(step + 1) is computed again: \(error)")
+    }
     let recording = RecordingAttention(needs, step: step, keepsMaps: plan.record == .maps)
     _ = try pass(
       inversion.sourceLatents[step], timestep: plan.scheduler.inversionTimestep(step), text: inversion.text,

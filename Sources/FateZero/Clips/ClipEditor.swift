@@ -27,6 +27,8 @@ public final class ClipEditor {
     public var step: Int, steps: Int
     /// Floating-point operations done since the editor was made; against `EditPlan.operations` this is the share of the run.
     public var operations: Double
+    /// Of those that the run was thought to take, those that it need not do: their inversions come from the cache.
+    public var savedOperations: Double
     /// Of this window, those done and all.
     public var windowOperations: (done: Double, all: Double)
     /// Share of this window's work that is done, 0...1.
@@ -75,11 +77,15 @@ public final class ClipEditor {
   private var madeEditor: WindowEditor?
   private let progress: (Progress) -> Void
   private let memoryLimit: Int?
+  private let cache: InversionCache?
+  /// Of the pictures of all windows so far.
+  private var contents = ContentDigest()
   private var pictures: [Tensor] = []
   /// Of the pictures, where the plan has masks.
   private var masks: [SoftMask] = []
   private var windowIndex = 0
   private var operations = 0.0
+  private var savedOperations = 0.0
   private var anchor: CarriedFrame?
   private var previous: CarriedFrame?
 
@@ -87,16 +93,19 @@ public final class ClipEditor {
   ///   - engine: Asked for once, before the first window's work.
   ///   - cancellation: Stops the run from another thread: the call in progress throws `CancellationRequested`.
   ///   - memoryLimit: Bytes; with the whole clip as one window, frames beyond what fits are refused as they come.
+  ///   - cache: Where inversions may come from, and go to for later runs.
   ///   - trace: Collects the numbers of a run of one window.
   ///   - progress: Called on the thread that calls the editor.
   ///   - poll: Called some times a second while a window is in work, on the same thread.
   public init(
-    plan: EditPlan, cancellation: Cancellation = Cancellation(), memoryLimit: Int? = nil, trace: Trace? = nil,
+    plan: EditPlan, cancellation: Cancellation = Cancellation(), memoryLimit: Int? = nil,
+    cache: InversionCache? = nil, trace: Trace? = nil,
     progress: @escaping (Progress) -> Void = { _ in }, poll: (() -> Void)? = nil, engine: @escaping () throws -> Engine
   ) {
     self.plan = plan
     self.progress = progress
     self.memoryLimit = memoryLimit
+    self.cache = cache
     makeEditor = {
       let engine = try engine()
       return try WindowEditor(
@@ -188,9 +197,8 @@ public final class ClipEditor {
       throw EditError(.settings, "trace: a trace holds one window; raise clip-length or take fewer frames")
     }
     let window = plan.window(index: windowIndex, count: pictures.count)
-    follow(window, of: editor, stages: [.inversion, .edit])
     let carried = [window.carriesAnchor ? anchor : nil, window.carriesPrevious ? previous : nil].compactMap { $0 }
-    let inversion = try editor.invert(try editor.encode(pictures), window: window, carried: carried)
+    let inversion = try invert(pictures, window: window, carried: carried, by: editor)
     let masks = plan.mask == nil ? nil : carried.compactMap(\.mask) + ownMasks
 
     // The frames whose trajectory later windows read: the anchor, once, and the window's last.
@@ -210,6 +218,49 @@ public final class ClipEditor {
     if next.carriesPrevious { previous = kept.last }
     windowIndex += 1
     return Window(edits: results.map(\.frames), masks: results.map(\.mask))
+  }
+
+  /// The window's inversion, from the cache where it is there.
+  private func invert(
+    _ pictures: [Tensor], window: ClipWindow, carried: [CarriedFrame], by editor: WindowEditor
+  ) throws -> Inversion {
+    guard let cache else {
+      follow(window, of: editor, stages: [.inversion, .edit])
+      return try editor.invert(try editor.encode(pictures), window: window, carried: carried)
+    }
+    let key = inversionKey(pictures, window: window)
+    editor.warn = cache.warn
+    // A trace holds what only an inversion's own run knows.
+    if editor.trace == nil, let stored = cache.find(key, plan: plan, frames: window.total) {
+      follow(window, of: editor, stages: [.edit])
+      let inversion = editor.restored(stored, window: window)
+      cache.tellFound(inversion, plan: plan, windowIndex: windowIndex)
+      return inversion
+    }
+    follow(window, of: editor, stages: [.inversion, .edit])
+    let draft = cache.begin(key, plan: plan, window: window)
+    let inversion = try editor.invert(
+      try editor.encode(pictures), window: window, carried: carried, record: AttentionRecord(folder: draft?.record))
+    if let draft { cache.finish(draft, inversion, plan: plan) }
+    return inversion
+  }
+
+  /// Names what the window's inversion depends on: its pictures, those of the windows before where frames of theirs come
+  /// along, the model and the settings.
+  private func inversionKey(_ pictures: [Tensor], window: ClipWindow) -> String {
+    for picture in pictures { contents.add(picture) }
+    let key = ContentDigest()
+    if window.carried > 0 {
+      key.add(contents.text)
+    } else {
+      for picture in pictures { key.add(picture) }
+    }
+    for text in plan.inversionBasis.texts + ["\(Version.text)", "\(window.carriesAnchor) \(window.carriesPrevious)"] {
+      key.add(text)
+    }
+    // A reconstruction is guided.
+    if plan.reconstructionTokens != nil { key.add("\(plan.edits[0].settings.guidanceScale) \(plan.negativeTokens[0])") }
+    return key.text
   }
 
   /// - Returns: The edit's frames, and for each kept frame its trajectory.
@@ -233,10 +284,12 @@ public final class ClipEditor {
   private func follow(_ window: ClipWindow, of editor: WindowEditor, stages: Set<Stage>) {
     let works = plan.edits.map { plan.estimate.work(plan, window: window, edit: $0) }
     guard let first = works.first else { return }
+    let inversionWork = first.encode + first.invert + first.reconstruct
     let total =
-      (stages.contains(.inversion) ? first.encode + first.invert + first.reconstruct : 0)
+      (stages.contains(.inversion) ? inversionWork : 0)
       + (stages.contains(.edit) ? works.reduce(0) { $0 + $1.edit + $1.decode } : 0)
-    let before = operations
+    if !stages.contains(.inversion) { savedOperations += inversionWork }
+    let (before, saved) = (operations, savedOperations)
     let steps = plan.scheduler.steps
     let index = windowIndex
     let costs = { (phase: Progress.Phase) -> (cost: Double, count: Int) in
@@ -255,7 +308,7 @@ public final class ClipEditor {
       progress(
         Progress(
           window: index, frames: window.count, phase: phase, step: step, steps: count, operations: operations,
-          windowOperations: (operations - before, total)))
+          savedOperations: saved, windowOperations: (operations - before, total)))
     }
     editor.report = tell
     tell(stages.contains(.inversion) ? .encode : .edit(0), 0)

@@ -38,6 +38,14 @@ public struct Inversion: Sendable {
     let coupling: [FrameReference]
     let couplingMinWidth: Int
     let precision: Device.Precision
+
+    /// All of it, to make a name of.
+    var texts: [String] {
+      [
+        model, "\(sourceTokens)", "\(reconstructionTokens ?? [])", "\(workingSize)", "\(timesteps)",
+        FrameReference.text(of: coupling), "\(couplingMinWidth)", precision.rawValue,
+      ]
+    }
   }
 
   /// - Throws: `InversionMismatch` where `plan` is not for this inversion.

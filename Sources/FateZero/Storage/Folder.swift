@@ -1,0 +1,53 @@
+import Glibc
+
+/// Folders of files, no deeper than one level.
+enum Folder {
+  static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  /// Makes the folder and those above it.
+  /// - Throws: `StorageError` with the system's reason.
+  static func make(_ path: String) throws {
+    guard !exists(path) else { return }
+    if let slash = path.lastIndex(of: "/"), slash != path.startIndex { try make(String(path[..<slash])) }
+    guard mkdir(path, 0o777) == 0 || exists(path) else {
+      throw StorageError("cannot make the folder \(path): \(String(cString: strerror(errno)))")
+    }
+  }
+
+  /// What it holds, without `.` and `..`; empty where it cannot be read.
+  static func names(_ path: String) -> [String] {
+    guard let folder = opendir(path) else { return [] }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// Of its files.
+  static func byteCount(_ path: String) -> Int {
+    names(path).reduce(0) { sum, name in
+      var status = stat()
+      return stat("\(path)/\(name)", &status) == 0 ? sum + Int(status.st_size) : sum
+    }
+  }
+
+  /// Seconds since 1970; 0 where there is no such file.
+  static func modification(_ path: String) -> Int {
+    var status = stat()
+    return stat(path, &status) == 0 ? Int(status.st_mtim.tv_sec) : 0
+  }
+
+  /// The folder and its files.
+  static func remove(_ path: String) {
+    for name in names(path) { unlink("\(path)/\(name)") }
+    rmdir(path)
+  }
+}

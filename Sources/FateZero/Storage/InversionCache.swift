@@ -1,0 +1,287 @@
+import FoundationEssentials
+import Glibc
+import StableDiffusion
+import Tensors
+
+/// Inversions on disk, for later edits of the same clip: a folder with an entry for each window of a clip, named after a
+/// digest of everything that the inversion depends on.
+///
+/// Many processes may use one folder at once. An entry is written under a name of its own and renamed when it is complete.
+/// Where the folder would exceed its limit, the kept attention of the entries used longest ago goes first, then those
+/// entries.
+public final class InversionCache {
+  /// What is known of an entry without reading it.
+  public struct Entry: Sendable {
+    /// 32 hexadecimal digits.
+    public let key: String
+    public let source: String
+    public let frames: Int
+    /// The working size.
+    public let size: String
+    public let steps: Int
+    /// The model's identity.
+    public let model: String
+    public let byteCount: Int
+    public let holdsAttention: Bool
+    /// Seconds since 1970.
+    public let lastUse: Int
+  }
+
+  public static let defaultLimit = 20_000_000_000
+
+  public let folder: String
+  public let limit: Int
+  private let tell: (String) -> Void
+
+  /// - Parameters:
+  ///   - folder: Made where it does not exist.
+  ///   - limit: Bytes.
+  ///   - tell: Takes what the user should know, a sentence each.
+  /// - Throws: `StorageError`.
+  public init(folder: String, limit: Int = defaultLimit, tell: @escaping (String) -> Void) throws {
+    (self.folder, self.limit, self.tell) = (folder, limit, tell)
+    try Folder.make(folder)
+    guard access(folder, W_OK) == 0 else { throw StorageError("cannot write to the cache \(folder)") }
+  }
+
+  /// The user's: `$XDG_CACHE_HOME/fatezero`, or `~/.cache/fatezero`; nil without a home.
+  public static var userFolder: String? {
+    func variable(_ name: String) -> String? {
+      getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
+    return variable("XDG_CACHE_HOME").map { "\($0)/fatezero" } ?? variable("HOME").map { "\($0)/.cache/fatezero" }
+  }
+
+  private func path(_ key: String) -> String { "\(folder)/\(key)" }
+
+  // MARK: One inversion
+
+  struct Stored {
+    let latents: [Tensor]
+    let reconstruction: [Tensor]?
+    /// nil where no attention is kept.
+    let record: RecordFolder?
+  }
+
+  /// The inversion of that key; nil where there is none or it is damaged, which is said.
+  func find(_ key: String, plan: EditPlan, frames: Int) -> Stored? {
+    let path = path(key)
+    guard Folder.exists(path) else { return nil }
+    do {
+      let description = try Description(path)
+      let file = try SafetensorsFile(path: "\(path)/latents.safetensors")
+      guard file.isIntact == true else { throw StorageError("the numbers are not those that were written") }
+      let shape = [plan.scheduler.steps + 1, frames, plan.latentRows, plan.latentColumns, plan.channels]
+      func levels(_ name: String) throws -> [Tensor] {
+        let tensor = try file.tensor(name)
+        guard tensor.shape == shape, tensor.elementType == .float32 else {
+          throw StorageError("\(name) has the shape \(tensor.shape), not \(shape)")
+        }
+        return try (0..<shape[0]).map { try tensor.rows($0..<$0 + 1).reshaped(Array(shape.dropFirst())).copied() }
+      }
+      let stored = Stored(
+        latents: try levels("latents"),
+        reconstruction: plan.reconstructionTokens == nil ? nil : try levels("reconstruction"),
+        record: description.holdsAttention ? RecordFolder(path: path) : nil)
+      // The entry was used now.
+      utimes("\(path)/entry.json", nil)
+      return stored
+    } catch {
+      warn("the cached inversion \(path) is damaged and is made anew: \(error)")
+      lock { Folder.remove(path) }
+      return nil
+    }
+  }
+
+  func warn(_ text: String) { tell("warning: \(text)") }
+
+  /// Says what a find spares, and what it costs that the attention is not in it.
+  func tellFound(_ inversion: Inversion, plan: EditPlan, windowIndex: Int) {
+    var text = "the inversion of window \(windowIndex + 1) comes from the cache"
+    let missing = plan.needs.steps.filter { !inversion.record.holds(step: $0) }.count
+    if missing > 0 {
+      text +=
+        ", without the attention of \(Numerals.count(missing, "step")): the source's pass of "
+        + "\(missing == 1 ? "that step" : "those steps") is computed again beside each edit"
+    }
+    tell(text)
+  }
+
+  /// An entry that is being written.
+  final class Draft {
+    fileprivate let key: String
+    fileprivate let path: String
+    private let lock: Int32
+    /// nil where attention is not kept.
+    let record: RecordFolder?
+
+    fileprivate init(key: String, folder: String, keepsAttention: Bool) throws {
+      self.key = key
+      path = "\(folder)/\(key).\(getpid()).partial"
+      Folder.remove(path)
+      try Folder.make(path)
+      // Held as long as this process lives: what nobody holds was left by one that was killed.
+      lock = open("\(path)/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
+      _ = flock(lock, LOCK_EX | LOCK_NB)
+      record = keepsAttention ? RecordFolder(path: path) : nil
+    }
+
+    deinit {
+      if lock >= 0 { close(lock) }
+      Folder.remove(path)
+    }
+  }
+
+  /// Begins an entry, after making room for it; nil where it has no room at all or the folder cannot be written.
+  func begin(_ key: String, plan: EditPlan, window: ClipWindow) -> Draft? {
+    let latents = 4 * (plan.scheduler.steps + 1) * window.total * plan.latentRows * plan.latentColumns * plan.channels
+    let attention = plan.record == .recompute ? 0 : plan.estimate.recordBytes(plan, window: window).all
+    guard latents < limit else {
+      warn("the inversion's latents (\(Numerals.bytes(latents))) exceed cache-size (\(Numerals.bytes(limit)))")
+      return nil
+    }
+    let keeps = attention > 0 && Double(latents) + attention <= Double(limit)
+    if attention > 0, !keeps {
+      tell(
+        "the cache keeps the inversion's latents only: the attention (\(Numerals.bytes(Int(min(attention, 0x1p62))))) "
+          + "exceeds cache-size (\(Numerals.bytes(limit)))")
+    }
+    do {
+      lock { makeRoom(latents + (keeps ? Int(attention) : 0)) }
+      return try Draft(key: key, folder: folder, keepsAttention: keeps)
+    } catch {
+      warn("the inversion is not cached: \(error)")
+      return nil
+    }
+  }
+
+  /// Completes an entry. What goes wrong is said, and nothing is kept then.
+  func finish(_ draft: Draft, _ inversion: Inversion, plan: EditPlan) {
+    do {
+      if let failure = inversion.record.failure { throw failure }
+      var tensors: [(name: String, parts: [Tensor])] = [("latents", inversion.latents)]
+      if let reconstruction = inversion.reconstruction { tensors.append(("reconstruction", reconstruction)) }
+      try SafetensorsWriter.write(
+        "\(draft.path)/latents.safetensors",
+        tensors: tensors.map { ($0.name, [$0.parts.count] + ($0.parts.first?.shape ?? []), .parts($0.parts)) },
+        isSealed: true)
+      try Description(
+        version: "\(Version.text)", source: plan.source?.prompt ?? "", frames: inversion.window.count,
+        size: "\(plan.workingSize)", steps: plan.scheduler.steps, model: inversion.basis.model,
+        holdsAttention: draft.record != nil
+      ).write(to: draft.path)
+      lock {
+        unlink("\(draft.path)/lock")
+        // Another process may have been faster: its entry is as good.
+        _ = rename(draft.path, path(draft.key))
+      }
+    } catch {
+      warn("the inversion is not cached: \(error)")
+    }
+  }
+
+  // MARK: The folder
+
+  /// All entries, the one used last first.
+  public func entries() -> [Entry] {
+    Folder.names(folder).compactMap { name in
+      guard name.count == 32, let description = try? Description(path(name)) else { return nil }
+      return Entry(
+        key: name, source: description.source, frames: description.frames, size: description.size,
+        steps: description.steps, model: description.model, byteCount: Folder.byteCount(path(name)),
+        holdsAttention: description.holdsAttention, lastUse: Folder.modification("\(path(name))/entry.json"))
+    }.sorted { ($0.lastUse, $0.key) > ($1.lastUse, $1.key) }
+  }
+
+  /// What is wrong with an entry, file by file; empty where all is as it was written.
+  public func damage(of entry: Entry) -> [String] {
+    Folder.names(path(entry.key)).filter { $0.hasSuffix(".safetensors") }.sorted().compactMap { name in
+      let path = "\(path(entry.key))/\(name)"
+      do { return try SafetensorsFile(path: path).isIntact == true ? nil : "\(path): its numbers have changed" } catch {
+        return "\(error)"
+      }
+    }
+  }
+
+  /// Removes an entry.
+  public func remove(_ entry: Entry) { lock { Folder.remove(path(entry.key)) } }
+
+  /// Removes what killed processes left, and the entries used longest ago until `bytes` or less are held.
+  public func prune(to bytes: Int) {
+    lock {
+      for name in Folder.names(folder) where name.hasSuffix(".partial") {
+        let descriptor = open("\(path(name))/lock", O_RDWR | O_CLOEXEC)
+        let isLeft = descriptor < 0 || flock(descriptor, LOCK_EX | LOCK_NB) == 0
+        if descriptor >= 0 { close(descriptor) }
+        if isLeft { Folder.remove(path(name)) }
+      }
+      var held = entries()
+      while held.reduce(0, { $0 + $1.byteCount }) > bytes, let oldest = held.popLast() {
+        Folder.remove(path(oldest.key))
+      }
+    }
+  }
+
+  /// Attention goes before latents, what was used longest ago before the rest.
+  private func makeRoom(_ bytes: Int) {
+    let held = entries()
+    var total = held.reduce(0) { $0 + $1.byteCount }
+    for entry in held.reversed() where entry.holdsAttention && total + bytes > limit {
+      for name in Folder.names(path(entry.key)) where name.hasPrefix("step-") { unlink("\(path(entry.key))/\(name)") }
+      if var description = try? Description(path(entry.key)) {
+        description.holdsAttention = false
+        try? description.write(to: path(entry.key))
+      }
+      total -= entry.byteCount - Folder.byteCount(path(entry.key))
+    }
+    for entry in held.reversed() where total + bytes > limit {
+      total -= Folder.byteCount(path(entry.key))
+      Folder.remove(path(entry.key))
+    }
+  }
+
+  /// Alone among the processes that use the folder.
+  private func lock(_ body: () -> Void) {
+    let descriptor = open("\(folder)/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    if descriptor >= 0 { while flock(descriptor, LOCK_EX) != 0, errno == EINTR {} }
+    body()
+  }
+
+  /// `entry.json`.
+  private struct Description: Codable {
+    var version: String
+    var source: String
+    var frames: Int
+    var size: String
+    var steps: Int
+    var model: String
+    var holdsAttention: Bool
+
+    init(
+      version: String, source: String, frames: Int, size: String, steps: Int, model: String, holdsAttention: Bool
+    ) {
+      (self.version, self.source, self.frames, self.size) = (version, source, frames, size)
+      (self.steps, self.model, self.holdsAttention) = (steps, model, holdsAttention)
+    }
+
+    init(_ entry: String) throws {
+      guard let data = FileManager.default.contents(atPath: "\(entry)/entry.json"), data.count < 1 << 20 else {
+        throw StorageError("\(entry)/entry.json cannot be read")
+      }
+      self = try JSONDecoder().decode(Self.self, from: data)
+    }
+
+    func write(to entry: String) throws {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+      try encoder.encode(self).write(to: URL(filePath: "\(entry)/entry.json"), options: .atomic)
+    }
+  }
+}
+
+/// What went wrong with kept files: which, and why.
+public struct StorageError: Error, CustomStringConvertible, Sendable {
+  public let description: String
+  init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,41 @@
+import CKernels
+
+/// A fingerprint of contents, 128 bits: XXH3 (https://xxhash.com). It tells contents apart and finds damage; it is no
+/// protection against somebody who forges.
+public final class ContentDigest {
+  private let state: OpaquePointer
+
+  public init() {
+    // Some hundred bytes: as little as an object of Swift's.
+    guard let state = kernel_digest_create() else { preconditionFailure("no memory for a digest") }
+    self.state = state
+  }
+
+  public func add(_ bytes: [UInt8]) {
+    bytes.withUnsafeBytes { kernel_digest_add(state, $0.baseAddress, $0.count) }
+  }
+
+  /// Its length too: "ab" and "c" are not "a" and "bc".
+  public func add(_ text: String) {
+    add(Array("\(text.utf8.count):\(text)".utf8))
+  }
+
+  /// The elements as they are stored, without the shape.
+  public func add(_ tensor: Tensor) { kernel_digest_add(state, tensor.bytes, tensor.byteCount) }
+
+  /// The bytes `range` of a mapped file, which must lie within it.
+  public func add(_ file: MappedFile, _ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= file.byteCount, "bytes \(range) of \(file.path)")
+    kernel_digest_add(state, file.base + range.lowerBound, range.count)
+  }
+
+  /// Of what was added so far: 32 hexadecimal digits.
+  public var text: String {
+    var bytes = [UInt8](repeating: 0, count: 16)
+    kernel_digest_finish(state, &bytes)
+    let digits = Array("0123456789abcdef")
+    return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+  }
+
+  deinit { kernel_digest_free(state) }
+}

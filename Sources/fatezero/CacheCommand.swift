@@ -1,0 +1,88 @@
+import ArgumentParser
+import FateZero
+import Glibc
+
+/// `fatezero cache`: what the cache of inversions holds.
+struct CacheCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "cache", abstract: "List, check or shrink the cache of inversions that `edit --cache` fills.",
+    subcommands: [List.self, Verify.self, Prune.self])
+
+  struct Place: ParsableArguments {
+    @Option(
+      help: ArgumentHelp("The cache's folder (default: ~/.cache/fatezero).", valueName: "folder"),
+      completion: .directory)
+    var cache: String?
+
+    /// nil where there is no such folder: an empty cache.
+    func open() throws -> InversionCache? {
+      let folder = try CacheOptions.folder(cache)
+      guard access(folder, F_OK) == 0 else {
+        guard cache == nil else { throw CommandFailure(.noInput, "\(folder): \(String(cString: strerror(errno)))") }
+        return nil
+      }
+      return try InversionCache(folder: folder) { StandardError.line("fatezero: \($0)") }
+    }
+  }
+
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Show the inversions, the one used last first: key, bytes, frames, size, steps, source prompt.")
+    @OptionGroup var place: Place
+
+    func run() throws {
+      let entries = try place.open()?.entries() ?? []
+      for entry in entries {
+        print(
+          "\(entry.key)  \(Numerals.bytes(entry.byteCount))  \(Numerals.count(entry.frames, "frame")) of \(entry.size)  "
+            + "\(Numerals.count(entry.steps, "step"))\(entry.holdsAttention ? "" : "  latents only")  \(entry.source)")
+      }
+      let total = entries.reduce(0) { $0 + $1.byteCount }
+      print("\(Numerals.count(entries.count, "inversion")), \(Numerals.bytes(total))")
+    }
+  }
+
+  struct Verify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Compare every file with the digest that was written with it.",
+      discussion: "Exit status 65 if any is damaged. Damaged inversions are not used; --remove makes room of them.")
+    @OptionGroup var place: Place
+    @Flag(help: "Remove damaged inversions.") var remove = false
+
+    func run() throws {
+      guard let cache = try place.open() else { return print("the cache is empty") }
+      var damaged = 0
+      let entries = cache.entries()
+      for entry in entries {
+        let damage = cache.damage(of: entry)
+        for text in damage { print(text) }
+        if !damage.isEmpty {
+          damaged += 1
+          if remove { cache.remove(entry) }
+        }
+      }
+      print(
+        "\(Numerals.count(entries.count, "inversion")), \(damaged) damaged\(remove && damaged > 0 ? ", removed" : "")")
+      if damaged > 0, !remove { throw CommandFailure(.data, "the cache \(cache.folder) is damaged") }
+    }
+  }
+
+  struct Prune: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Remove what killed runs left, and the inversions used longest ago beyond a size.")
+    @OptionGroup var place: Place
+    @Option(
+      help: ArgumentHelp(
+        "Bytes that may stay, with k, M, G; 0 empties the cache (default: 20G).", valueName: "bytes"))
+    var cacheSize: String?
+
+    func run() throws {
+      guard let cache = try place.open() else { return print("the cache is empty") }
+      cache.prune(to: try CacheOptions.byteCount(cacheSize) ?? InversionCache.defaultLimit)
+      let entries = cache.entries()
+      print(
+        "\(Numerals.count(entries.count, "inversion")) left, \(Numerals.bytes(entries.reduce(0) { $0 + $1.byteCount }))"
+      )
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import FateZero
+import Glibc
+
+/// Where inversions are kept between runs.
+struct CacheOptions: ParsableArguments {
+  @Option(
+    defaultAsFlag: "",
+    help: ArgumentHelp(
+      "Keep the clip's inversion in this folder and take it from there where an earlier edit left it; without a value, "
+        + "in the user's cache folder (~/.cache/fatezero).", valueName: "folder"), completion: .directory)
+  var cache: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Bytes that the cache may hold, with k, M, G; the attention used longest ago goes first (default: 20G).",
+      valueName: "bytes"))
+  var cacheSize: String?
+
+  func validate() throws {
+    if cacheSize != nil, cache == nil { throw ValidationError("--cache-size needs --cache") }
+  }
+
+  /// - Throws: `CommandFailure`, `SettingsError`, `StorageError`.
+  func open(tell: @escaping (String) -> Void) throws -> InversionCache? {
+    guard let cache else { return nil }
+    return try InversionCache(
+      folder: try Self.folder(cache), limit: try Self.byteCount(cacheSize) ?? InversionCache.defaultLimit, tell: tell)
+  }
+
+  /// The folder that was named, or the user's.
+  static func folder(_ name: String?) throws -> String {
+    if let name, !name.isEmpty {
+      var status = stat()
+      if stat(name, &status) == 0, status.st_mode & S_IFMT != S_IFDIR {
+        throw CommandFailure(
+          .usage, "--cache \(name): that is a file; name a folder, or write --cache behind INPUT and OUTPUT")
+      }
+      return name
+    }
+    guard let folder = InversionCache.userFolder else {
+      throw CommandFailure(.usage, "--cache: there is no home folder to keep a cache in; name a folder")
+    }
+    return folder
+  }
+
+  static func byteCount(_ text: String?) throws -> Int? {
+    guard let text else { return nil }
+    var settings = Settings()
+    do { try settings.set("memory-limit", to: text) } catch let error as SettingsError {
+      throw CommandFailure(.usage, "--cache-size: \(error.description)")
+    }
+    return settings.memoryLimit
+  }
+}

@@ -1,0 +1,138 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension EndToEndTests {
+  /// Inversions that outlive their run.
+  struct CacheTests {
+    private let bench: Workbench
+
+    init() throws {
+      bench = try Workbench()
+      try bench.succeed("frames 8 4 64x64 > in.nut; frames 8 7 64x64 > long.nut")
+    }
+
+    private func entries() throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: bench.path("cache")).filter { $0.count == 32 }.sorted()
+    }
+
+    @Test(arguments: ["", "--record maps", "--record recompute", "--attention-source reconstruction"])
+    func theSecondEditIsTheSameWithoutAnInversion(_ settings: String) throws {
+      let outcome = try bench.succeed(
+        """
+        edit in.nut plain.rgb --output-format rawvideo \(settings)
+        edit in.nut first.rgb --output-format rawvideo \(settings) --cache cache
+        edit in.nut second.rgb --output-format rawvideo \(settings) --cache cache --progress progress.txt
+        """)
+      #expect(outcome.errors.contains("the inversion of window 1 comes from the cache"), "\(outcome.errors)")
+      let plain = try bench.contents("plain.rgb")
+      #expect(try plain == bench.contents("first.rgb"))
+      #expect(try plain == bench.contents("second.rgb"))
+      let progress = String(decoding: try bench.contents("progress.txt"), as: UTF8.self)
+      #expect(!progress.contains("phase=invert") && progress.contains("phase=edit"))
+      #expect(progress.contains("percent=100.0"), "\(progress)")
+      #expect(try entries().count == 1)
+    }
+
+    @Test func windowsThatCarryFramesComeFromTheCacheToo() throws {
+      let outcome = try bench.succeed(
+        """
+        for run in 1 2; do
+          edit long.nut $run.rgb --output-format rawvideo --clip-length 3 --frame-coupling self,middle,-1 --cache cache
+        done
+        """)
+      #expect(outcome.errors.contains("the inversion of window 3 comes from the cache"), "\(outcome.errors)")
+      #expect(try bench.contents("1.rgb") == bench.contents("2.rgb"))
+      #expect(try entries().count == 3)
+    }
+
+    @Test(arguments: [
+      "--source 'a dog on the grass'", "--steps 3", "--size 32x64", "--frames 3", "--frame-coupling self",
+    ])
+    func whatTheInversionDependsOnMakesAnother(_ change: String) throws {
+      try bench.succeed("edit in.nut a.nut --cache cache; edit in.nut b.nut --cache cache \(change)")
+      #expect(try entries().count == 2)
+    }
+
+    @Test func anotherEditReadsWhatIsThereAndComputesTheRest() throws {
+      let outcome = try bench.succeed(
+        """
+        other() { edit in.nut $1 --output-format rawvideo --edit "a [cat -> dog] on the grass" "${@:2}"; }
+        edit in.nut a.nut --cache cache --self-replace 0 --cross-replace 0 --blend-attention off
+        other plain.rgb
+        other cached.rgb --cache cache
+        """)
+      #expect(outcome.errors.contains("is computed again beside each edit"), "\(outcome.errors)")
+      #expect(try bench.contents("plain.rgb") == bench.contents("cached.rgb"))
+    }
+
+    @Test func aSmallCacheKeepsTheLatentsAndASmallerOneNothing() throws {
+      var outcome = try bench.succeed("edit in.nut a.nut --cache cache --cache-size 30k")
+      #expect(outcome.errors.contains("keeps the inversion's latents only"), "\(outcome.errors)")
+      outcome = try bench.succeed("\"$FATEZERO\" cache list --cache cache")
+      #expect(outcome.output.contains("latents only") && outcome.output.contains("1 inversion"), "\(outcome.output)")
+      outcome = try bench.succeed("edit in.nut b.nut --cache other --cache-size 1k")
+      #expect(outcome.errors.contains("exceed cache-size"), "\(outcome.errors)")
+      #expect(!bench.exists("other/entry.json"))
+    }
+
+    @Test func theOldestGoesWhenRoomIsNeeded() throws {
+      try bench.succeed(
+        """
+        edit in.nut a.nut --cache cache --cache-size 40k --record recompute
+        sleep 1.1
+        edit in.nut b.nut --cache cache --cache-size 40k --record recompute --frames 3
+        """)
+      let before = try entries()
+      try bench.succeed("sleep 1.1; edit long.nut c.nut --cache cache --cache-size 25k --record recompute --frames 3")
+      let after = try entries()
+      #expect(before.count == 2 && after.count <= 2 && after != before, "\(before) \(after)")
+      try bench.succeed("\"$FATEZERO\" cache prune --cache cache --cache-size 0")
+      #expect(try entries().isEmpty)
+    }
+
+    @Test(arguments: ["latents.safetensors", "step-0.safetensors", "entry.json"])
+    func damageIsAWarningAndANewInversion(_ file: String) throws {
+      try bench.succeed("edit in.nut a.rgb --output-format rawvideo --cache cache")
+      let path = "cache/\(try #require(try entries().first))/\(file)"
+      var bytes = try bench.contents(path)
+      bytes[bytes.count - 3] ^= 1
+      if file == "entry.json" { bytes = Data("{".utf8) }
+      try bytes.write(to: URL(filePath: bench.path(path)))
+      if file != "entry.json" {
+        let verified = try bench.run("\"$FATEZERO\" cache verify --cache cache")
+        #expect(verified.status == 65 && verified.output.contains(file), "\(verified.output)")
+      }
+      let outcome = try bench.succeed("edit in.nut b.rgb --output-format rawvideo --cache cache")
+      #expect(outcome.errors.contains("warning"), "\(outcome.errors)")
+      #expect(try bench.contents("a.rgb") == bench.contents("b.rgb"))
+    }
+
+    @Test func twoAtOnceAndOneKilledLeaveAWholeCache() throws {
+      let outcome = try bench.succeed(
+        """
+        edit in.nut a.nut --cache cache & edit in.nut b.nut --cache cache & wait
+        edit long.nut k.nut --cache cache --steps 400 & sleep 3; kill -9 $(pgrep -P $!) $! 2>/dev/null || true; wait || true
+        "$FATEZERO" cache verify --cache cache
+        "$FATEZERO" cache prune --cache cache
+        ls cache
+        """)
+      #expect(outcome.output.contains("1 inversion, 0 damaged"), "\(outcome.output)")
+      #expect(!outcome.output.contains("partial"), "\(outcome.output)")
+    }
+
+    @Test(arguments: [
+      ("--cache in.nut", "that is a file", 64), ("--cache-size 1G", "--cache-size needs --cache", 64),
+      ("--cache cache --cache-size much", "--cache-size", 64), ("--cache /proc/none", "cannot make the folder", 73),
+    ])
+    func whatCannotBeIsSaid(_ arguments: String, _ words: String, _ status: Int32) throws {
+      let outcome = try bench.run("edit in.nut out.nut \(arguments)")
+      #expect(outcome.status == status && outcome.errors.contains(words), "\(outcome.errors)")
+      #expect(!bench.exists("out.nut"))
+    }
+
+    @Test func withoutAValueItIsTheUsers() throws {
+      try bench.succeed("export XDG_CACHE_HOME=$PWD/home; edit in.nut out.nut --cache; ls home/fatezero/*/entry.json")
+    }
+  }
+}
