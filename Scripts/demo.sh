@@ -5,7 +5,8 @@ set -euo pipefail
 fatezero=$1 out=$2
 clip=Examples/cat.mp4
 mkdir -p "$out"
-"$fatezero" edit -y "$clip" "$out/tiger.mp4" --mask-output "$out/mask.mp4" --edit "a [cat -> tiger] on the grass"
+"$fatezero" edit -y "$clip" "$out/tiger.mp4" --mask-output "$out/mask.mp4" --report "$out/report" \
+  --edit "a [cat -> tiger] on the grass"
 "$fatezero" edit -y "$clip" "$out/watercolor.mp4" --preset style --source "a cat on the grass" \
   --edit "watercolor painting of a cat on the grass"
 "$fatezero" edit -y "$clip" "$out/snow.mp4" --preset background --edit "a cat on the [grass -> snow]"
@@ -16,4 +17,5 @@ ffmpeg -v error -y -i "$clip" -i "$out/mask.mp4" -filter_complex \
 Scripts/contact-sheet.sh "$out/contact-sheet.png" 6 "$clip" "$out"/{tiger,mask-overlay,watercolor,snow}.mp4
 echo
 echo "The edited clips: $(realpath "$out")/{tiger,watercolor,snow}.mp4"
+echo "The tiger explained, a page for any browser: $(realpath "$out")/report/index.html"
 echo "Source, tiger, its blending mask, watercolor, snow: $(realpath "$out")/contact-sheet.png"

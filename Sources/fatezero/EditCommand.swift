@@ -65,6 +65,9 @@ struct EditCommand: ParsableCommand {
     }
 
     let cache = try options.caching.open(tell: tell)
+    let page = try options.report.map {
+      try EditReport(folder: $0, job: job, plan: plan, frames: frameCount, overwrite: options.writing.overwrite)
+    }
     let givenMask = try options.mask.map { try MaskInput(path: $0, size: plan.frameSize, warn: warn) }
     let masks = try options.maskOutput.map { path in
       try MaskOutput(
@@ -91,13 +94,16 @@ struct EditCommand: ParsableCommand {
     progress.windowCount = frameCount.map { plan.windows(frames: $0).count }
     let engine = ClipEditor.Engine(device: device, model: model)
     let editor = ClipEditor(
-      plan: plan, cancellation: cancellation, memoryLimit: job.memoryLimit, cache: cache, trace: trace,
+      plan: plan, cancellation: cancellation, memoryLimit: job.memoryLimit, cache: cache,
+      observes: page != nil, trace: trace,
       progress: progress.update
     ) { engine }
     progress.beginWork(expectedSeconds: frameCount.map { _ in report.seconds })
 
     // Frames wait here for their edited ones: what is written has the timestamps of what was read.
     var waiting: [VideoFrame] = []
+    // The window's, where the report shows them.
+    var originals: [FateZero.Frame] = []
     var count = 0
     func write(_ window: ClipEditor.Window) throws {
       for (writer, frames) in zip(writers, window.edits) {
@@ -110,6 +116,8 @@ struct EditCommand: ParsableCommand {
         }
       }
       try masks?.write(window, at: waiting)
+      try page?.add(window, frames: originals)
+      originals = []
       if let last = waiting.last {
         progress.written(
           frames: waiting.count,
@@ -123,6 +131,7 @@ struct EditCommand: ParsableCommand {
         VideoFrame(
           width: frame.width, height: frame.height, pixels: [], timestamp: frame.timestamp, duration: frame.duration))
       let picture = try Frame(width: frame.width, height: frame.height, pixels: frame.pixels)
+      if page != nil { originals.append(picture) }
       if let window = try editor.push(picture, mask: givenMask?.nextFrame()) { try write(window) }
     }
     if let wanted = job.wantedFrames, count < wanted {
@@ -135,6 +144,8 @@ struct EditCommand: ParsableCommand {
     try givenMask?.finish(warn: warn)
     for writer in writers { try writer.finish() }
     try masks?.finish()
+    try page?.finish()
+    if let report = options.report { tell("\(report)/index.html explains the edit") }
     if let trace, let path = options.trace {
       do { try trace.write(to: path) } catch let error as ModelError {
         throw CommandFailure(.inputOutput, error.description)

@@ -62,6 +62,14 @@ struct EditOptions: ParsableArguments {
       valueName: "file"), completion: .file())
   var maskOutput: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Write a page that explains the edit, DIR/index.html, and its pictures and numbers beside it: what changed, where each "
+        + "word looked, the mask, whether the inversion holds the clip. Takes one more pass per step.", valueName: "dir"
+    ),
+    completion: .directory)
+  var report: String?
+
   @OptionGroup(title: "Cache") var caching: CacheOptions
 
   @Option(

@@ -146,11 +146,11 @@ extension ClipEditor.Progress.Phase {
   /// How the phase is called in progress files and on the terminal, which edit it belongs to, and what it counts.
   fileprivate var words: (name: String, verb: String, edit: Int?, unit: String) {
     switch self {
-    case .encode: ("encode", "encoding", nil, "frame")
-    case .invert: ("invert", "inverting", nil, "step")
-    case .reconstruct: ("reconstruct", "reconstructing", nil, "step")
-    case .edit(let edit): ("edit", "editing", edit, "step")
-    case .decode(let edit): ("decode", "decoding", edit, "frame")
+    case .encode: (name, "encoding", nil, "frame")
+    case .invert: (name, "inverting", nil, "step")
+    case .reconstruct: (name, "reconstructing", nil, "step")
+    case .edit(let edit): (name, "editing", edit, "step")
+    case .decode(let edit): (name, "decoding", edit, "frame")
     }
   }
 }

@@ -15,7 +15,19 @@ public final class ClipEditor {
     public enum Phase: Sendable, Equatable {
       case encode, invert, reconstruct
       case edit(Int)
-      case decode(edit: Int)
+      /// nil: of the reconstruction that a report shows.
+      case decode(edit: Int?)
+
+      /// `encode`, `invert`, `reconstruct`, `edit` or `decode`.
+      public var name: String {
+        switch self {
+        case .encode: "encode"
+        case .invert: "invert"
+        case .reconstruct: "reconstruct"
+        case .edit: "edit"
+        case .decode: "decode"
+        }
+      }
     }
     /// Windows before this one.
     public var window: Int
@@ -45,6 +57,8 @@ public final class ClipEditor {
     public let edits: [[EditedFrame]]
     /// For each edit its blending mask; nil where nothing is blended.
     public let masks: [Mask?]
+    /// nil where nobody observes.
+    public var observation: WindowObservation?
   }
 
   /// The blending mask of a window's edit, its mean over the steps that it was used at.
@@ -78,6 +92,9 @@ public final class ClipEditor {
   private let progress: (Progress) -> Void
   private let memoryLimit: Int?
   private let cache: InversionCache?
+  private let observes: Bool
+  /// Of the window in work: when each phase began.
+  private var phases: [(name: String, began: ContinuousClock.Instant)] = []
   /// Of the pictures of all windows so far.
   private var contents = ContentDigest()
   private var pictures: [Tensor] = []
@@ -94,18 +111,20 @@ public final class ClipEditor {
   ///   - cancellation: Stops the run from another thread: the call in progress throws `CancellationRequested`.
   ///   - memoryLimit: Bytes; with the whole clip as one window, frames beyond what fits are refused as they come.
   ///   - cache: Where inversions may come from, and go to for later runs.
+  ///   - observes: Whether windows come with an observation. Each then takes one more pass per step.
   ///   - trace: Collects the numbers of a run of one window.
   ///   - progress: Called on the thread that calls the editor.
   ///   - poll: Called some times a second while a window is in work, on the same thread.
   public init(
     plan: EditPlan, cancellation: Cancellation = Cancellation(), memoryLimit: Int? = nil,
-    cache: InversionCache? = nil, trace: Trace? = nil,
+    cache: InversionCache? = nil, observes: Bool = false, trace: Trace? = nil,
     progress: @escaping (Progress) -> Void = { _ in }, poll: (() -> Void)? = nil, engine: @escaping () throws -> Engine
   ) {
     self.plan = plan
     self.progress = progress
     self.memoryLimit = memoryLimit
     self.cache = cache
+    self.observes = observes
     makeEditor = {
       let engine = try engine()
       return try WindowEditor(
@@ -198,7 +217,12 @@ public final class ClipEditor {
     }
     let window = plan.window(index: windowIndex, count: pictures.count)
     let carried = [window.carriesAnchor ? anchor : nil, window.carriesPrevious ? previous : nil].compactMap { $0 }
+    phases = []
     let inversion = try invert(pictures, window: window, carried: carried, by: editor)
+    let plain = observes ? try editor.reconstructPlainly(inversion) : nil
+    let plainPictures = try plain.map { plain in
+      try editor.decode(plain.latents.rows(window.carried..<window.total), edit: nil)
+    }
     let masks = plan.mask == nil ? nil : carried.compactMap(\.mask) + ownMasks
 
     // The frames whose trajectory later windows read: the anchor, once, and the window's last.
@@ -217,7 +241,17 @@ public final class ClipEditor {
     if keepsAnchor { anchor = kept.first }
     if next.carriesPrevious { previous = kept.last }
     windowIndex += 1
-    return Window(edits: results.map(\.frames), masks: results.map(\.mask))
+    let observation = plainPictures.map { pictures in
+      WindowObservation(
+        source: plain?.maps, reconstruction: pictures.map { EditedFrame($0, plan.transform) },
+        edits: results.compactMap(\.observed), seconds: phaseSeconds())
+    }
+    return Window(edits: results.map(\.frames), masks: results.map(\.mask), observation: observation)
+  }
+
+  private func phaseSeconds() -> [(phase: String, seconds: Double)] {
+    let ends = phases.dropFirst().map(\.began) + [ContinuousClock.now]
+    return zip(phases, ends).map { ($0.name, ($1 - $0.began).inSeconds) }
   }
 
   /// The window's inversion, from the cache where it is there.
@@ -267,14 +301,15 @@ public final class ClipEditor {
   private func edit(
     _ index: Int, of inversion: Inversion, by editor: WindowEditor, carried: [CarriedFrame] = [], keeping: [Int] = [],
     masks: [SoftMask]? = nil
-  ) throws -> (frames: [EditedFrame], kept: [[Tensor]], mask: Mask?) {
+  ) throws -> (frames: [EditedFrame], kept: [[Tensor]], mask: Mask?, observed: WindowObservation.Edit?) {
     let window = inversion.window
-    let result = try editor.edit(index, of: inversion, carried: carried, keeping: keeping, masks: masks)
+    let result = try editor.edit(
+      index, of: inversion, carried: carried, keeping: keeping, masks: masks, observes: observes)
     let pictures = try editor.decode(result.latents.rows(window.carried..<window.total), edit: index)
     if let trace = editor.trace { pictures.forEach { trace.addImage($0, of: window.count) } }
     return (
       pictures.map { EditedFrame($0, plan.transform) }, result.kept,
-      result.mask.map { Mask(mean: $0, transform: plan.transform) }
+      result.mask.map { Mask(mean: $0, transform: plan.transform) }, result.observed
     )
   }
 
@@ -298,12 +333,13 @@ public final class ClipEditor {
       case .invert: (first.invert, steps)
       case .reconstruct: (first.reconstruct, steps)
       case .edit(let edit): (works[edit].edit, steps)
-      case .decode(let edit): (works[edit].decode, window.count)
+      case .decode(let edit): (edit.map { works[$0].decode } ?? 0, window.count)
       }
     }
     let tell = { [weak self] (phase: Progress.Phase, step: Int) in
       guard let self else { return }
       let (cost, count) = costs(phase)
+      if phases.last?.name != phase.name { phases.append((phase.name, .now)) }
       if step > 0 { operations += cost / Double(count) }
       progress(
         Progress(

@@ -73,7 +73,7 @@ final class WindowEditor {
   }
 
   /// Latents -> pictures (1, height, width, 3), about -1...1.
-  func decode(_ latents: Tensor, edit: Int) throws -> [Tensor] {
+  func decode(_ latents: Tensor, edit: Int?) throws -> [Tensor] {
     device.trimMemory()
     defer { device.trimMemory() }
     var pictures: [Tensor] = []
@@ -180,11 +180,13 @@ final class WindowEditor {
   /// - Parameters:
   ///   - keeping: Frames of the run whose whole trajectory later windows will read.
   ///   - masks: The user's own, one for each frame of the run.
-  /// - Returns: The edited latents, the carried frames first, for each kept frame x_0 ... x_N, and the mean over the steps
-  ///   of the blending mask where there is one.
+  ///   - observes: Whether what the words see and the masks cover is noted.
+  /// - Returns: The edited latents, the carried frames first, for each kept frame x_0 ... x_N, the mean over the steps of
+  ///   the blending mask where there is one, and what was noted.
   func edit(
-    _ index: Int, of inversion: Inversion, carried: [CarriedFrame], keeping: [Int] = [], masks given: [SoftMask]? = nil
-  ) throws -> (latents: Tensor, kept: [[Tensor]], mask: MeanMask?) {
+    _ index: Int, of inversion: Inversion, carried: [CarriedFrame], keeping: [Int] = [],
+    masks given: [SoftMask]? = nil, observes: Bool = false
+  ) throws -> (latents: Tensor, kept: [[Tensor]], mask: MeanMask?, observed: WindowObservation.Edit?) {
     // The inversion's pass took one run of the clip, this one takes two: its blocks fit nothing any more.
     device.trimMemory()
     trace?.beginEdit(steps: plan.scheduler.steps)
@@ -203,8 +205,11 @@ final class WindowEditor {
     var state = inversion.latents[scheduler.steps]
     var kept = try keeping.map { [try WindowEditor.copy(of: $0, in: state)] }
     var meanMask: MeanMask?
-    func show(_ mask: [Float], rows: Int, columns: Int) {
+    let seen = observes ? emptySum : nil
+    var maskShares: [(step: Int, share: Float)] = []
+    func show(_ mask: [Float], step: Int, rows: Int, columns: Int) {
       let own = Array(mask.dropFirst(rows * columns * window.carried))
+      if observes { maskShares.append((step, own.reduce(0, +) / Float(max(own.count, 1)))) }
       meanMask = meanMask?.adding(own) ?? MeanMask(own, rows: rows, columns: columns)
     }
     for step in 0..<scheduler.steps {
@@ -231,7 +236,7 @@ final class WindowEditor {
           guard masks[sides] == nil else { continue }
           let found = sourceAttention.map { finder.mask($0, rows: site.rows, columns: site.columns) }
           let values = shares(found, rows: site.rows, columns: site.columns)
-          if masks.isEmpty { show(values, rows: site.rows, columns: site.columns) }
+          if masks.isEmpty { show(values, step: step, rows: site.rows, columns: site.columns) }
           masks[sides] = values
           trace?.setSelfMask(values, step: step, rows: site.rows, columns: site.columns, window: window)
         }
@@ -247,7 +252,7 @@ final class WindowEditor {
       }
       let output = try guided(
         state, step: step, scale: edit.settings.guidanceScale, text: targets[index], window: window,
-        processor: fusion)
+        processor: observing(fusion, seen))
       var next = try perform { try scheduler.denoise(state, output: output, step: step, device: device) }
       try checkFinite(
         next, "edit step \(step + 1) of \(scheduler.steps)", from: try doubled(state, targets[index]),
@@ -264,7 +269,7 @@ final class WindowEditor {
         if found != nil || given != nil {
           let share = shares(found, rows: rows, columns: columns)
           next = try blend(next, with: inversion.latents[scheduler.steps - step], share: share, step: step)
-          if !edit.blendsAttention { show(share, rows: rows, columns: columns) }
+          if !edit.blendsAttention { show(share, step: step, rows: rows, columns: columns) }
         }
       }
       state = try joined(carried.map { $0.edits[index][step + 1] }, next.rows(window.carried..<window.total))
@@ -274,7 +279,37 @@ final class WindowEditor {
       trace?.addEditStep(state, window: window)
       report(.edit(index), step + 1)
     }
-    return (state, kept, meanMask)
+    let observed = WindowObservation.Edit(
+      maps: seen?.maps(edit.target, window: window), maskShares: maskShares)
+    return (state, kept, meanMask, observes ? observed : nil)
+  }
+
+  // MARK: Observation
+
+  private var emptySum: ObservingAttention.Sum? {
+    plan.maskSites.first.map { ObservingAttention.Sum(rows: $0.rows, columns: $0.columns) }
+  }
+
+  private func observing(_ processor: any AttentionProcessor, _ sum: ObservingAttention.Sum?) -> any AttentionProcessor
+  {
+    sum.map { ObservingAttention(processor, sites: plan.maskSites, sum: $0) } ?? processor
+  }
+
+  /// Denoises from z_N with the source prompt, without guidance or fusion: what the inversion is worth, and where the
+  /// source prompt's words are seen.
+  /// - Returns: The latents, the carried frames first.
+  func reconstructPlainly(_ inversion: Inversion) throws -> (latents: Tensor, maps: WindowObservation.WordMaps?) {
+    let (scheduler, window) = (plan.scheduler, inversion.window)
+    let sum = emptySum
+    var state = inversion.latents[scheduler.steps]
+    for step in 0..<scheduler.steps {
+      let output = try pass(
+        state, timestep: scheduler.timesteps[step], text: source, window: window,
+        processor: observing(PlainAttention(), sum))
+      state = try perform { try scheduler.denoise(state, output: output, step: step, device: device) }
+      report(.reconstruct, step + 1)
+    }
+    return (state, plan.source.flatMap { sum?.maps($0, window: window) })
   }
 
   /// One frame's latents by themselves: a view would keep the whole window.

@@ -1,0 +1,202 @@
+import FateZero
+import FoundationEssentials
+import Glibc
+import MediaIO
+
+/// `--report`: what the edit did, as a page that opens from disk, and as pictures and numbers beside it.
+final class EditReport {
+  /// Frames that are shown, at most; numbers are of all frames.
+  private static let shownFrames = 16
+  /// Differences are shown so many times as large.
+  static let gain = 3
+
+  private let folder: String
+  private let job: EditJob
+  private let plan: EditPlan
+  private let shown: Set<Int>
+  private var count = 0
+  private var numbers: Numbers
+  /// `source` and for each edit `result-1` ...: the file names of its pictures.
+  private var strips: [String: [String]] = [:]
+  private var wordStrips: [(title: String, words: [(word: String, peak: Float, pictures: [String])])] = []
+  private var sources: [Picture] = []
+
+  /// What `report.json` holds.
+  struct Numbers: Codable {
+    struct Similarity: Codable {
+      var frame: Int
+      /// dB; absent where nothing differs.
+      var psnr: Double?
+      var ssim: Double
+    }
+    struct Coverage: Codable {
+      var window: Int
+      var step: Int
+      /// Mean of the blending mask, 0...1.
+      var share: Float
+    }
+    struct Edit: Codable {
+      var source: String?
+      var edit: String
+      var words: String?
+      var settings: [String: String]
+      var maskCoverage: [Coverage] = []
+    }
+    struct Phase: Codable {
+      var phase: String
+      var seconds: Double
+    }
+    var version: String
+    var model: String
+    var frames = 0
+    var windows = 0
+    var size: String
+    var workingSize: String
+    var steps: Int
+    var precision: String
+    var edits: [Edit]
+    /// Of the clip after inversion and denoising with its own prompt, against the clip.
+    var reconstruction: [Similarity] = []
+    var phases: [Phase] = []
+    var predictedPeakBytes: Int
+    var peakBytes = 0
+  }
+
+  /// - Throws: `CommandFailure` where the folder holds a report already, or cannot be made.
+  init(folder: String, job: EditJob, plan: EditPlan, frames: Int?, overwrite: Bool) throws {
+    (self.folder, self.job, self.plan) = (folder, job, plan)
+    let total = frames ?? Self.shownFrames
+    shown = Set((0..<min(total, Self.shownFrames)).map { $0 * total / min(total, Self.shownFrames) })
+    let plain = Settings()
+    numbers = Numbers(
+      version: toolVersion, model: "\(job.directory.path) (\(job.directory.identity))", size: "\(plan.frameSize)",
+      workingSize: "\(plan.workingSize)", steps: plan.scheduler.steps, precision: plan.precision.rawValue,
+      edits: zip(plan.edits, job.edits).map { planned, settings in
+        Numbers.Edit(
+          source: plan.source?.prompt, edit: planned.target.prompt,
+          words: planned.fate(source: plan.source).map { "\($0)" },
+          settings: Dictionary(
+            uniqueKeysWithValues: Knobs.all.compactMap { knob in
+              settings.text(of: knob.name).flatMap { $0 == plain.text(of: knob.name) ? nil : (knob.name, $0) }
+            }))
+      }, predictedPeakBytes: plan.peakBytes(frames: frames))
+    if access("\(folder)/index.html", F_OK) == 0, !overwrite {
+      throw CommandFailure(.cannotCreate, "--report \(folder): there is a report already; add -y to replace it")
+    }
+    guard mkdir(folder, 0o777) == 0 || errno == EEXIST, access(folder, W_OK) == 0 else {
+      throw CommandFailure(.cannotCreate, "--report \(folder): \(String(cString: strerror(errno)))")
+    }
+    // From now on an old page would belong to pictures of another edit.
+    unlink("\(folder)/index.html")
+  }
+
+  /// - Parameter frames: The window's, as they were read.
+  func add(_ window: ClipEditor.Window, frames: [FateZero.Frame]) throws {
+    guard let observation = window.observation else { return }
+    numbers.windows += 1
+    for phase in observation.seconds {
+      if let index = numbers.phases.firstIndex(where: { $0.phase == phase.phase }) {
+        numbers.phases[index].seconds += phase.seconds
+      } else {
+        numbers.phases.append(Numbers.Phase(phase: phase.phase, seconds: phase.seconds))
+      }
+    }
+    for (index, edit) in observation.edits.enumerated() {
+      numbers.edits[index].maskCoverage += edit.maskShares.map {
+        Numbers.Coverage(window: numbers.windows, step: $0.step + 1, share: $0.share)
+      }
+    }
+    let masks = try window.masks.map { try $0?.frames() }
+    for (position, frame) in frames.enumerated() {
+      let number = count + position
+      let rebuilt = try observation.reconstruction[position].frame()
+      // A configuration's crop makes results smaller than the clip.
+      let original = rebuilt.size == frame.size ? frame : rebuilt
+      numbers.reconstruction.append(
+        Numbers.Similarity(
+          frame: number + 1, psnr: PictureSimilarity.psnr(original, rebuilt),
+          ssim: PictureSimilarity.ssim(original, rebuilt)))
+      guard shown.contains(number) else { continue }
+      let source = Picture(reducing: original)
+      sources.append(source)
+      try show(source, in: "source", number)
+      try show(Picture(reducing: rebuilt), in: "reconstruction", number)
+      for (index, edited) in window.edits.enumerated() {
+        let result = Picture(reducing: try edited[position].frame())
+        try show(result, in: "result-\(index + 1)", number)
+        try show(result.difference(source, gain: Self.gain), in: "difference-\(index + 1)", number)
+        if let mask = masks[index]?[position] {
+          let mask = Picture(reducing: try mask.frame())
+          try show(
+            source.lit { Float(mask.pixels[($0 * mask.width + $1) * 3]) / 255 }, in: "mask-\(index + 1)", number)
+        }
+      }
+      if let maps = observation.source {
+        try heat(
+          maps, position, number, over: source, title: "Source prompt, seen by the model in the clip", name: "source")
+      }
+      for (index, edit) in observation.edits.enumerated() {
+        guard let maps = edit.maps else { continue }
+        try heat(
+          maps, position, number, over: Picture(reducing: try window.edits[index][position].frame()),
+          title: "Edit \(index + 1): \(plan.edits[index].target.prompt)", name: "edit-\(index + 1)")
+      }
+    }
+    count += frames.count
+  }
+
+  /// Writes the page; the folder is complete then.
+  func finish() throws {
+    numbers.frames = count
+    numbers.peakBytes = MachineMemory.peakResident
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+    try write([UInt8](try encoder.encode(numbers)), "report.json")
+    let page = ReportPage(
+      numbers: numbers, plan: plan, strips: strips, words: wordStrips, shown: shown.filter { $0 < count }.sorted(),
+      image: { [folder] name in
+        let data = FileManager.default.contents(atPath: "\(folder)/\(name)") ?? Data()
+        return "data:image/png;base64,\(data.base64EncodedString())"
+      })
+    try write(Array(page.html.utf8), "index.html")
+  }
+
+  // MARK: - Pictures
+
+  private func show(_ picture: Picture, in strip: String, _ number: Int) throws {
+    let digits = "\(number + 1)"
+    let name = "\(strip)-\(String(repeating: "0", count: max(4 - digits.count, 0)))\(digits).png"
+    try write(
+      try PNGEncoder(width: picture.width, height: picture.height).encode(picture.pixels), name)
+    strips[strip, default: []].append(name)
+  }
+
+  /// A frame under the maps of all words; each word's colours go up to its largest value in that frame.
+  private func heat(
+    _ maps: WindowObservation.WordMaps, _ position: Int, _ number: Int, over picture: Picture, title: String,
+    name: String
+  ) throws {
+    let entry = wordStrips.firstIndex { $0.title == title }
+    var words = entry.map { wordStrips[$0].words } ?? maps.words.map { ($0.word, 0, []) }
+    for (index, word) in maps.words.enumerated() {
+      let values = word.frames[position]
+      let peak = values.max() ?? 0
+      let heated = picture.heated { row, column in
+        let cell = row * maps.rows / picture.height * maps.columns + column * maps.columns / picture.width
+        return peak > 0 ? values[cell] / peak : 0
+      }
+      let strip = "words-\(name)-\(index + 1)"
+      try show(heated, in: strip, number)
+      words[index].peak = max(words[index].peak, peak)
+      words[index].pictures = strips[strip] ?? []
+    }
+    if let entry { wordStrips[entry].words = words } else { wordStrips.append((title, words)) }
+  }
+
+  private func write(_ bytes: [UInt8], _ name: String) throws {
+    let path = "\(folder)/\(name)"
+    do { try Data(bytes).write(to: URL(filePath: path), options: .atomic) } catch {
+      throw CommandFailure(.inputOutput, "--report: \(path) cannot be written: \(String(cString: strerror(errno)))")
+    }
+  }
+}
