@@ -48,13 +48,15 @@ let package = Package(
     // Media and configurations, for the command line only.
     .target(name: "MediaIO", dependencies: ["CLibAV"]),
     .target(name: "YAML", dependencies: ["CYAML"]),
+    // What edits are measured by, for the command line only.
+    .target(name: "Metrics", dependencies: ["MediaIO", "StableDiffusion", "Tensors"]),
     // Front ends.
     .target(name: "CFrei0rFateZero", dependencies: ["CFateZero"], path: "CShims/CFrei0rFateZero"),
     .target(name: "CGstFateZero", dependencies: ["CFateZero", "CGStreamer"], path: "CShims/CGstFateZero"),
     .executableTarget(
       name: "FateZeroCommand",
       dependencies: [
-        "FateZero", "MediaIO", "StableDiffusion", "YAML",
+        "FateZero", "MediaIO", "Metrics", "StableDiffusion", "YAML",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/fatezero"),
@@ -72,6 +74,8 @@ let package = Package(
     .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion", "Tensors", "TestSupport"]),
     .testTarget(name: "FateZeroTests", dependencies: ["FateZero", "StableDiffusion", "Tensors", "TestSupport"]),
     .testTarget(name: "MediaIOTests", dependencies: ["MediaIO"]),
+    .testTarget(
+      name: "MetricsTests", dependencies: ["MediaIO", "Metrics", "StableDiffusion", "Tensors", "TestSupport"]),
     .testTarget(
       name: "CommandTests",
       dependencies: ["FateZeroCommand", "FateZero", "MediaIO", "StableDiffusion", "TestSupport", "YAML"]),

@@ -1,5 +1,6 @@
 import FateZero
 import MediaIO
+import Metrics
 import StableDiffusion
 import Tensors
 
@@ -60,6 +61,7 @@ struct CommandFailure: Error, CustomStringConvertible {
         }
       self.init(status, error.description)
     case let error as ModelError: self.init(error.kind == .notFound ? .noModel : .data, error.description)
+    case let error as MetricsError: self.init(.data, error.description)
     case let error as MediaError:
       switch error.kind {
       case .noInput: self.init(.noInput, error.description)

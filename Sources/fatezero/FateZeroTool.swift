@@ -13,6 +13,7 @@ import Glibc
       fatezero edit INPUT OUTPUT --edit "a [cat -> tiger] on the grass"
       fatezero plan INPUT --edit "a [cat -> tiger] on the grass"
       fatezero inspect MODEL
+      fatezero metrics SOURCE RESULT
       fatezero ffmpeg-filter --input INPUT --edit "a [cat -> tiger] on the grass"
       """,
     discussion: """
@@ -26,7 +27,10 @@ import Glibc
       Completions for a shell: fatezero --generate-completion-script bash|zsh|fish
       """,
     version: toolVersion,
-    subcommands: [EditCommand.self, PlanCommand.self, InspectCommand.self, CacheCommand.self, FFmpegFilterCommand.self])
+    subcommands: [
+      EditCommand.self, PlanCommand.self, InspectCommand.self, MetricsCommand.self, CacheCommand.self,
+      FFmpegFilterCommand.self,
+    ])
 
   static func main() {
     // What is opened later must not take the place of a standard stream that came closed.

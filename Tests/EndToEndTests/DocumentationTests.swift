@@ -10,7 +10,9 @@ extension EndToEndTests {
       try String(contentsOf: URL(filePath: "\(Workbench.root)/\(name)"), encoding: .utf8)
     }
 
-    @Test(arguments: ["README.md", "docs/ARCHITECTURE.md", "docs/ffmpeg.md", "docs/install.md", "CONTRIBUTING.md"])
+    @Test(arguments: [
+      "README.md", "docs/ARCHITECTURE.md", "docs/ffmpeg.md", "docs/install.md", "docs/metrics.md", "CONTRIBUTING.md",
+    ])
     func everyFileExists(document: String) throws {
       let text = try Self.text(document)
       let folder = document.split(separator: "/").dropLast().map { $0 + "/" }.joined()
@@ -23,7 +25,7 @@ extension EndToEndTests {
     }
 
     private func help() throws -> String {
-      let script = #"for command in edit ffmpeg-filter plan inspect; do "$FATEZERO" help $command; done"#
+      let script = #"for command in edit ffmpeg-filter plan inspect metrics; do "$FATEZERO" help $command; done"#
       return String(decoding: try Workbench().succeed(script).output, as: UTF8.self)
     }
 
@@ -33,11 +35,13 @@ extension EndToEndTests {
       let options = Set(try help().matches(of: /(?m)^ +(?:-\w, |-\w\/)?--([a-z-]+)/).map { String($0.1) })
       #expect(options.count > 40)
       #expect(options.filter { !page.contains("Fl -\($0)") && !page.contains(", -\($0)") }.sorted() == [])
-      for command in ["edit", "plan", "inspect", "ffmpeg-filter"] { #expect(page.contains(".It Em \(command)\n")) }
+      for command in ["edit", "plan", "inspect", "metrics", "ffmpeg-filter"] {
+        #expect(page.contains(".It Em \(command)\n"))
+      }
     }
 
     /// Every option that a document shows is one.
-    @Test(arguments: ["README.md", "docs/ARCHITECTURE.md", "docs/ffmpeg.md"])
+    @Test(arguments: ["README.md", "docs/ARCHITECTURE.md", "docs/ffmpeg.md", "docs/metrics.md"])
     func everyOptionExists(document: String) throws {
       let help = try help()
       let text = try Self.text(document).split(separator: "\n").filter {

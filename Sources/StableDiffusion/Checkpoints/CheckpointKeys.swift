@@ -45,7 +45,12 @@ enum CheckpointKeys {
     switch component {
     case .unet: []
     case .vae: ["loss.*", "model_ema.*"]
-    case .textEncoder: ["embeddings.position_ids", "text_projection.weight", "logit_scale"]
+    case .textEncoder:
+      [
+        "embeddings.position_ids", "text_projection.weight", "logit_scale",
+        // Of a whole CLIP.
+        "vision_model.embeddings.position_ids",
+      ]
     }
   }
 

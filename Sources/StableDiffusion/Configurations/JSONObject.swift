@@ -175,6 +175,16 @@ struct JSONObject: Sendable {
     return try array.map { try integer($0, key, range) }
   }
 
+  func numbers(_ key: String, default fallback: [Double], in range: ClosedRange<Double>) throws -> [Double] {
+    guard has(key), let value = values[key] else { return fallback }
+    guard case .array(let array) = value, array.count == fallback.count else {
+      throw mismatch(key, value, "a list of \(fallback.count) numbers")
+    }
+    return try array.map {
+      try JSONObject(path: path, values: [key: $0]).number(key, default: nil, in: range)
+    }
+  }
+
   private func integer(_ value: JSONValue, _ key: String, _ range: ClosedRange<Int>) throws -> Int {
     guard case .integer(let integer) = value, range.contains(integer) else {
       throw mismatch(key, value, "an integer from \(range.lowerBound) to \(range.upperBound)")

@@ -31,16 +31,21 @@ public struct TextEncoderConfiguration: Sendable, Hashable {
     attentionHeads = try json.integer("num_attention_heads", default: 8, in: 1...1024)
     maximumPositions = try json.integer("max_position_embeddings", default: 77, in: 2...4096)
     layerNormEpsilon = Float(try json.number("layer_norm_eps", default: 1e-5, in: 1e-12...1))
-    let name = try json.string("hidden_act", default: "quick_gelu")
-    switch name {
-    case "quick_gelu": activation = .quickGELU
-    case "gelu": activation = .gelu
-    default:
-      throw ModelError(
-        .unsupported, "\(path): hidden_act is \"\(name.prefix(80))\"; only \"quick_gelu\" and \"gelu\" are implemented")
-    }
+    activation = try Self.activation(json)
     guard hiddenSize % attentionHeads == 0 else {
       throw ModelError(.badData, "\(path): hidden_size \(hiddenSize) does not divide into \(attentionHeads) heads")
+    }
+  }
+  /// What `hidden_act` says, of the text's and of the images' transformer alike.
+  static func activation(_ json: JSONObject) throws -> Activation {
+    let name = try json.string("hidden_act", default: "quick_gelu")
+    switch name {
+    case "quick_gelu": return .quickGELU
+    case "gelu": return .gelu
+    default:
+      throw ModelError(
+        .unsupported,
+        "\(json.path): hidden_act is \"\(name.prefix(80))\"; only \"quick_gelu\" and \"gelu\" are implemented")
     }
   }
 }

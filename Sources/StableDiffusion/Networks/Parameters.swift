@@ -33,6 +33,8 @@ public final class Parameters {
     let file: any WeightFile
     let device: Device?
     let component: ModelComponent
+    /// What messages call the network.
+    let title: String
     /// What LoRA adds to weights, by canonical name.
     let changes: [String: [LowRankChanges.Product]]
     /// Canonical name -> name in the file.
@@ -43,11 +45,13 @@ public final class Parameters {
     var byteCount = 0
 
     init(
-      file: any WeightFile, device: Device?, component: ModelComponent, changes: [String: [LowRankChanges.Product]]
+      file: any WeightFile, device: Device?, component: ModelComponent, title: String? = nil,
+      changes: [String: [LowRankChanges.Product]]
     ) {
       self.file = file
       self.device = device
       self.component = component
+      self.title = title ?? component.rawValue
       self.changes = changes
       for name in file.names {
         let canonical = CheckpointKeys.canonicalName(of: name, component: component)
@@ -61,10 +65,11 @@ public final class Parameters {
   private let state: State
   private let prefix: String
 
-  /// - Parameter device: where the weights are packed. Nil only inspects: names and shapes are checked, nothing is
-  ///   read.
-  public init(_ file: any WeightFile, device: Device?, component: ModelComponent) {
-    state = State(file: file, device: device, component: component, changes: [:])
+  /// - Parameters:
+  ///   - device: where the weights are packed. Nil only inspects: names and shapes are checked, nothing is read.
+  ///   - title: what messages call the network; nil for the component's own name.
+  public init(_ file: any WeightFile, device: Device?, component: ModelComponent, title: String? = nil) {
+    state = State(file: file, device: device, component: component, title: title, changes: [:])
     prefix = ""
   }
 
@@ -153,6 +158,12 @@ public final class Parameters {
     return try read(entry)
   }
 
+  /// A single row, (1, columns), as stored; files also store it as (columns).
+  public func row(_ name: String, columns: Int) throws -> Tensor {
+    guard let entry = take(name, [1, columns], orAs: [columns]) else { return try Tensor(zeros: [0, 0]) }
+    return try read(entry)
+  }
+
   // MARK: Result
 
   public var problems: [Problem] { state.problems }
@@ -182,7 +193,7 @@ public final class Parameters {
     throw ModelError(
       .badData,
       """
-      the weights in \(state.file.path) do not fit the configuration of the \(state.component.rawValue) \
+      the weights in \(state.file.path) do not fit the configuration of the \(state.title) \
       (\(all.count) \(all.count == 1 ? "problem" : "problems")); are the two from the same model, and complete?
       \(lines.joined(separator: "\n"))
       """)
