@@ -2,6 +2,7 @@ import FateZero
 import FoundationEssentials
 import Glibc
 import MediaIO
+import Metrics
 
 /// `--report`: what the edit did, as a page that opens from disk, and as pictures and numbers beside it.
 final class EditReport {
@@ -25,9 +26,10 @@ final class EditReport {
   struct Numbers: Codable {
     struct Similarity: Codable {
       var frame: Int
-      /// dB; absent where nothing differs.
+      /// dB; absent where nothing differs, or nothing can be compared.
       var psnr: Double?
-      var ssim: Double
+      /// Absent where the clip is smaller than one of its windows.
+      var ssim: Double?
     }
     struct Coverage: Codable {
       var window: Int
@@ -112,10 +114,7 @@ final class EditReport {
       let rebuilt = try observation.reconstruction[position].frame()
       // A configuration's crop makes results smaller than the clip.
       let original = rebuilt.size == frame.size ? frame : rebuilt
-      numbers.reconstruction.append(
-        Numbers.Similarity(
-          frame: number + 1, psnr: PictureSimilarity.psnr(original, rebuilt),
-          ssim: PictureSimilarity.ssim(original, rebuilt)))
+      numbers.reconstruction.append(try similarity(of: rebuilt, to: original, frame: number + 1))
       guard shown.contains(number) else { continue }
       let source = Picture(reducing: original)
       sources.append(source)
@@ -159,6 +158,20 @@ final class EditReport {
         return "data:image/png;base64,\(data.base64EncodedString())"
       })
     try write(Array(page.html.utf8), "index.html")
+  }
+
+  private func similarity(of frame: FateZero.Frame, to source: FateZero.Frame, frame number: Int) throws
+    -> Numbers.Similarity
+  {
+    guard min(source.width, source.height) >= FramePair.smallestSide else { return Numbers.Similarity(frame: number) }
+    func picture(_ frame: FateZero.Frame) -> VideoFrame {
+      VideoFrame(width: frame.width, height: frame.height, pixels: frame.pixels, timestamp: 0, duration: 0)
+    }
+    var metrics = PictureMetrics()
+    metrics.add(try FramePair(source: picture(source), result: picture(frame)))
+    let psnr = metrics.peakSignalToNoise.mean
+    return Numbers.Similarity(
+      frame: number, psnr: psnr.flatMap { $0.isFinite ? $0 : nil }, ssim: metrics.structuralSimilarity.mean)
   }
 
   // MARK: - Pictures

@@ -134,8 +134,8 @@ struct ReportPage {
   }
 
   private var reconstruction: String {
-    let psnr = numbers.reconstruction.map { (Double($0.frame), $0.psnr ?? 100) }
-    let ssim = numbers.reconstruction.map { (Double($0.frame), $0.ssim) }
+    let psnr = numbers.reconstruction.compactMap { point in point.psnr.map { (Double(point.frame), $0) } }
+    let ssim = numbers.reconstruction.compactMap { point in point.ssim.map { (Double(point.frame), $0) } }
     func mean(_ points: [(Double, Double)]) -> Double { points.reduce(0) { $0 + $1.1 } / Double(max(points.count, 1)) }
     let top = ((psnr.map(\.1).max() ?? 0) / 10).rounded(.up) * 10
     return section(
