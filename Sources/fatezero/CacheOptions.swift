@@ -17,15 +17,22 @@ struct CacheOptions: ParsableArguments {
       valueName: "bytes"))
   var cacheSize: String?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Go on where a run of the same edit was killed: the windows that it finished are taken from the cache. Each run with "
+        + "--cache or --resume keeps them until it ends."))
+  var resume = false
+
   func validate() throws {
-    if cacheSize != nil, cache == nil { throw ValidationError("--cache-size needs --cache") }
+    if cacheSize != nil, cache == nil, !resume { throw ValidationError("--cache-size needs --cache") }
   }
 
   /// - Throws: `CommandFailure`, `SettingsError`, `StorageError`.
   func open(tell: @escaping (String) -> Void) throws -> InversionCache? {
-    guard let cache else { return nil }
+    guard cache != nil || resume else { return nil }
     return try InversionCache(
-      folder: try Self.folder(cache), limit: try Self.byteCount(cacheSize) ?? InversionCache.defaultLimit, tell: tell)
+      folder: try Self.folder(cache), limit: try Self.byteCount(cacheSize) ?? InversionCache.defaultLimit,
+      resumes: resume, tell: tell)
   }
 
   /// The folder that was named, or the user's.

@@ -151,6 +151,7 @@ struct EditCommand: ParsableCommand {
         throw CommandFailure(.inputOutput, error.description)
       }
     }
+    cache?.runEnded()
     progress.finish()
   }
 

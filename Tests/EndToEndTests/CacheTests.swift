@@ -40,7 +40,7 @@ extension EndToEndTests {
       let outcome = try bench.succeed(
         """
         for run in 1 2; do
-          edit long.nut $run.rgb --output-format rawvideo --clip-length 3 --frame-coupling self,middle,-1 --cache cache
+          edit long.nut $run.rgb --output-format rawvideo --clip-length 3 --frame-coupling self+middle+previous --cache cache
         done
         """)
       #expect(outcome.errors.contains("the inversion of window 3 comes from the cache"), "\(outcome.errors)")
@@ -121,6 +121,34 @@ extension EndToEndTests {
         """)
       #expect(text(outcome).contains("1 inversion, 0 damaged"), "\(text(outcome))")
       #expect(!text(outcome).contains("partial"), "\(text(outcome))")
+    }
+
+    @Test(arguments: ["", "--mask left.png --blend-latents", "--attention-source reconstruction"])
+    func aKilledRunGoesOnAtTheLastFinishedWindow(_ settings: String) throws {
+      let outcome = try bench.succeed(
+        """
+        ffmpeg -v error -f lavfi -i color=black:size=64x64 -vf drawbox=w=32:color=gray:t=fill -frames:v 1 left.png
+        run() {
+          edit long.nut "$1" --output-format rawvideo --clip-length 3 --frame-coupling self+middle+previous --steps 12 \
+            \(settings) "${@:2}"
+        }
+        run plain.rgb
+        run killed.rgb --cache cache & job=$!
+        until ls cache/windows/*.safetensors 2>/dev/null; do sleep 0.05; kill -0 $job; done
+        pkill -9 -P $job; wait $job || true
+        run resumed.rgb --cache cache --resume --progress progress.txt 2> resumed.txt
+        cat resumed.txt
+        """)
+      let text = text(outcome)
+      #expect(text.contains("window 1 was finished by an earlier run"), "\(text)")
+      #expect(!text.contains("window 3 was finished"), "\(text)")
+      #expect(try bench.contents("plain.rgb") == bench.contents("resumed.rgb"))
+      #expect(!bench.exists("killed.rgb"))
+      let progress = String(decoding: try bench.contents("progress.txt"), as: UTF8.self)
+      #expect(!progress.contains("window=1\n") && progress.contains("window=3\n"), "\(progress)")
+      #expect(progress.contains("percent=100.0"), "\(progress)")
+      // The run has ended: nothing is left of its windows.
+      #expect(try FileManager.default.contentsOfDirectory(atPath: bench.path("cache/windows")).isEmpty)
     }
 
     @Test(arguments: [

@@ -95,8 +95,8 @@ public final class ClipEditor {
   private let observes: Bool
   /// Of the window in work: when each phase began.
   private var phases: [(name: String, began: ContinuousClock.Instant)] = []
-  /// Of the pictures of all windows so far.
-  private var contents = ContentDigest()
+  /// Of the pictures, and of the masks, of all windows so far.
+  private var contents = ContentDigest(), maskContents = ContentDigest()
   private var pictures: [Tensor] = []
   /// Of the pictures, where the plan has masks.
   private var masks: [SoftMask] = []
@@ -217,18 +217,37 @@ public final class ClipEditor {
     }
     let window = plan.window(index: windowIndex, count: pictures.count)
     let carried = [window.carriesAnchor ? anchor : nil, window.carriesPrevious ? previous : nil].compactMap { $0 }
-    phases = []
-    let inversion = try invert(pictures, window: window, carried: carried, by: editor)
-    let plain = observes ? try editor.reconstructPlainly(inversion) : nil
-    let plainPictures = try plain.map { plain in
-      try editor.decode(plain.latents.rows(window.carried..<window.total), edit: nil)
-    }
     let masks = plan.mask == nil ? nil : carried.compactMap(\.mask) + ownMasks
-
     // The frames whose trajectory later windows read: the anchor, once, and the window's last.
     let next = plan.window(index: 1, count: 1)
     let keepsAnchor = windowIndex == 0 && next.carriesAnchor
     let keeping = (keepsAnchor ? [(window.count - 1) / 2] : []) + (next.carriesPrevious ? [window.total - 1] : [])
+    func remember(_ kept: [CarriedFrame]) {
+      if keepsAnchor { anchor = kept.first }
+      if next.carriesPrevious { previous = kept.last }
+      windowIndex += 1
+    }
+
+    phases = []
+    let keys = cache.map { _ in windowKeys(pictures, masks: ownMasks, window: window) }
+    // A trace and an observation hold what only the window's own run knows.
+    let isRepeatable = editor.trace == nil && !observes && plan.clipLength != nil
+    if let cache, let keys, isRepeatable,
+      let result = cache.findResult(
+        keys.result, plan: plan, window: window, kept: keeping.count, masks: keeping.map { masks?[$0] })
+    {
+      follow(window, of: editor, stages: [])
+      cache.tell("window \(windowIndex + 1) was finished by an earlier run")
+      remember(result.kept)
+      return Window(
+        edits: result.pictures.map { $0.map { EditedFrame($0, plan.transform) } },
+        masks: result.masks.map { $0.map { Mask(mean: $0, transform: plan.transform) } })
+    }
+    let inversion = try invert(pictures, window: window, carried: carried, key: keys?.inversion, by: editor)
+    let plain = observes ? try editor.reconstructPlainly(inversion) : nil
+    let plainPictures = try plain.map { plain in
+      try editor.decode(plain.latents.rows(window.carried..<window.total), edit: nil)
+    }
     let results = try plan.edits.indices.map {
       try edit($0, of: inversion, by: editor, carried: carried, keeping: keeping, masks: masks)
     }
@@ -238,9 +257,13 @@ public final class ClipEditor {
         reconstruction: try inversion.reconstruction?.map { try WindowEditor.copy(of: frame, in: $0) },
         edits: results.map { $0.kept[position] }, mask: masks?[frame])
     }
-    if keepsAnchor { anchor = kept.first }
-    if next.carriesPrevious { previous = kept.last }
-    windowIndex += 1
+    remember(kept)
+    if let cache, let keys, isRepeatable {
+      cache.keepResult(
+        WindowResults.Result(
+          pictures: results.map { $0.frames.map(\.picture) }, masks: results.map { $0.mask?.mean }, kept: kept),
+        key: keys.result)
+    }
     let observation = plainPictures.map { pictures in
       WindowObservation(
         source: plain?.maps, reconstruction: pictures.map { EditedFrame($0, plan.transform) },
@@ -256,13 +279,12 @@ public final class ClipEditor {
 
   /// The window's inversion, from the cache where it is there.
   private func invert(
-    _ pictures: [Tensor], window: ClipWindow, carried: [CarriedFrame], by editor: WindowEditor
+    _ pictures: [Tensor], window: ClipWindow, carried: [CarriedFrame], key: String?, by editor: WindowEditor
   ) throws -> Inversion {
-    guard let cache else {
+    guard let cache, let key else {
       follow(window, of: editor, stages: [.inversion, .edit])
       return try editor.invert(try editor.encode(pictures), window: window, carried: carried)
     }
-    let key = inversionKey(pictures, window: window)
     editor.warn = cache.warn
     // A trace holds what only an inversion's own run knows.
     if editor.trace == nil, let stored = cache.find(key, plan: plan, frames: window.total) {
@@ -279,22 +301,35 @@ public final class ClipEditor {
     return inversion
   }
 
-  /// Names what the window's inversion depends on: its pictures, those of the windows before where frames of theirs come
-  /// along, the model and the settings.
-  private func inversionKey(_ pictures: [Tensor], window: ClipWindow) -> String {
+  /// Names of the window's inversion and of its result: digests of all that they depend on. For the inversion these are the
+  /// window's pictures (and those of the windows before, where frames of theirs come along), the model and the settings.
+  private func windowKeys(_ pictures: [Tensor], masks: [SoftMask], window: ClipWindow) -> (
+    inversion: String, result: String
+  ) {
     for picture in pictures { contents.add(picture) }
-    let key = ContentDigest()
+    for mask in masks { for value in mask.values { maskContents.add("\(value)") } }
+    let inversion = ContentDigest()
     if window.carried > 0 {
-      key.add(contents.text)
+      inversion.add(contents.text)
     } else {
-      for picture in pictures { key.add(picture) }
+      for picture in pictures { inversion.add(picture) }
     }
     for text in plan.inversionBasis.texts + ["\(Version.text)", "\(window.carriesAnchor) \(window.carriesPrevious)"] {
-      key.add(text)
+      inversion.add(text)
     }
     // A reconstruction is guided.
-    if plan.reconstructionTokens != nil { key.add("\(plan.edits[0].settings.guidanceScale) \(plan.negativeTokens[0])") }
-    return key.text
+    if plan.reconstructionTokens != nil {
+      inversion.add("\(plan.edits[0].settings.guidanceScale) \(plan.negativeTokens[0])")
+    }
+
+    let result = ContentDigest()
+    for text in [inversion.text, contents.text, maskContents.text, plan.mask?.rawValue ?? ""] { result.add(text) }
+    // Where the model lies and what may be used of the machine changes no frame.
+    let places: Set = ["model", "threads", "memory-limit"]
+    for edit in plan.edits {
+      for knob in Knobs.all where !places.contains(knob.name) { result.add(edit.settings.text(of: knob.name) ?? "") }
+    }
+    return (inversion.text, result.text)
   }
 
   /// - Returns: The edit's frames, and for each kept frame its trajectory.
@@ -320,10 +355,12 @@ public final class ClipEditor {
     let works = plan.edits.map { plan.estimate.work(plan, window: window, edit: $0) }
     guard let first = works.first else { return }
     let inversionWork = first.encode + first.invert + first.reconstruct
+    let editWork = works.reduce(0) { $0 + $1.edit + $1.decode }
     let total =
       (stages.contains(.inversion) ? inversionWork : 0)
-      + (stages.contains(.edit) ? works.reduce(0) { $0 + $1.edit + $1.decode } : 0)
+      + (stages.contains(.edit) ? editWork : 0)
     if !stages.contains(.inversion) { savedOperations += inversionWork }
+    if !stages.contains(.edit) { savedOperations += editWork }
     let (before, saved) = (operations, savedOperations)
     let steps = plan.scheduler.steps
     let index = windowIndex
@@ -347,6 +384,6 @@ public final class ClipEditor {
           savedOperations: saved, windowOperations: (operations - before, total)))
     }
     editor.report = tell
-    tell(stages.contains(.inversion) ? .encode : .edit(0), 0)
+    if !stages.isEmpty { tell(stages.contains(.inversion) ? .encode : .edit(0), 0) }
   }
 }

@@ -4,11 +4,16 @@ import Tensors
 struct MeanMask: Sendable {
   let rows: Int, columns: Int
   /// Sum over the steps, (frames, rows, columns).
-  private var sum: [Float]
-  private var steps = 1
+  private(set) var sum: [Float]
+  private(set) var steps = 1
 
   init(_ mask: [Float], rows: Int, columns: Int) {
     (self.rows, self.columns, sum) = (rows, columns, mask)
+  }
+
+  /// - Parameter steps: How many masks `sum` is of.
+  init(sum: [Float], rows: Int, columns: Int, steps: Int) {
+    (self.rows, self.columns, self.sum, self.steps) = (rows, columns, sum, steps)
   }
 
   /// With the mask of one more step.

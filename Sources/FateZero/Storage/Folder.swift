@@ -31,12 +31,13 @@ enum Folder {
     return names.sorted()
   }
 
-  /// Of its files.
-  static func byteCount(_ path: String) -> Int {
-    names(path).reduce(0) { sum, name in
-      var status = stat()
-      return stat("\(path)/\(name)", &status) == 0 ? sum + Int(status.st_size) : sum
-    }
+  /// Bytes of its files.
+  static func byteCount(_ path: String) -> Int { names(path).reduce(0) { $0 + size("\(path)/\($1)") } }
+
+  /// Bytes of a file; 0 where there is none.
+  static func size(_ path: String) -> Int {
+    var status = stat()
+    return stat(path, &status) == 0 ? Int(status.st_size) : 0
   }
 
   /// Seconds since 1970; 0 where there is no such file.

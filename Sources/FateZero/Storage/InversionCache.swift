@@ -31,16 +31,21 @@ public final class InversionCache {
 
   public let folder: String
   public let limit: Int
-  private let tell: (String) -> Void
+  let tell: (String) -> Void
+  private let results: WindowResults
+  private let resumes: Bool
 
   /// - Parameters:
   ///   - folder: Made where it does not exist.
   ///   - limit: Bytes.
+  ///   - resumes: Whether windows are taken from the run before, where that did not end.
   ///   - tell: Takes what the user should know, a sentence each.
   /// - Throws: `StorageError`.
-  public init(folder: String, limit: Int = defaultLimit, tell: @escaping (String) -> Void) throws {
-    (self.folder, self.limit, self.tell) = (folder, limit, tell)
-    try Folder.make(folder)
+  public init(
+    folder: String, limit: Int = defaultLimit, resumes: Bool = false, tell: @escaping (String) -> Void
+  ) throws {
+    (self.folder, self.limit, self.resumes, self.tell) = (folder, limit, resumes, tell)
+    results = try WindowResults(folder: "\(folder)/windows")
     guard access(folder, W_OK) == 0 else { throw StorageError("cannot write to the cache \(folder)") }
   }
 
@@ -180,6 +185,27 @@ public final class InversionCache {
     }
   }
 
+  // MARK: Windows of a run
+
+  /// The window of that key, where the run resumes and the run before finished it; what is damaged is said.
+  func findResult(
+    _ key: String, plan: EditPlan, window: ClipWindow, kept: Int, masks: [SoftMask?]
+  ) -> WindowResults.Result? {
+    guard resumes else { return nil }
+    do { return try results.find(key, plan: plan, window: window, kept: kept, masks: masks) } catch {
+      warn("a finished window is damaged and is made anew: \(error)")
+      return nil
+    }
+  }
+
+  /// Keeps a finished window until the run has ended.
+  func keepResult(_ result: WindowResults.Result, key: String) {
+    do { try results.keep(result, key: key) } catch { warn("the window is not kept for --resume: \(error)") }
+  }
+
+  /// The run has ended well: its windows are not needed any more.
+  public func runEnded() { results.removeOwn() }
+
   // MARK: The folder
 
   /// All entries, the one used last first.
@@ -215,6 +241,7 @@ public final class InversionCache {
         if descriptor >= 0 { close(descriptor) }
         if isLeft { Folder.remove(path(name)) }
       }
+      for (path, _) in keptWindows() where bytes == 0 { unlink(path) }
       var held = entries()
       while held.reduce(0, { $0 + $1.byteCount }) > bytes, let oldest = held.popLast() {
         Folder.remove(path(oldest.key))
@@ -225,7 +252,8 @@ public final class InversionCache {
   /// Attention goes before latents, what was used longest ago before the rest.
   private func makeRoom(_ bytes: Int) {
     let held = entries()
-    var total = held.reduce(0) { $0 + $1.byteCount }
+    var windows = keptWindows()
+    var total = held.reduce(0) { $0 + $1.byteCount } + windows.reduce(0) { $0 + $1.byteCount }
     for entry in held.reversed() where entry.holdsAttention && total + bytes > limit {
       for name in Folder.names(path(entry.key)) where name.hasPrefix("step-") { unlink("\(path(entry.key))/\(name)") }
       if var description = try? Description(path(entry.key)) {
@@ -238,6 +266,18 @@ public final class InversionCache {
       total -= Folder.byteCount(path(entry.key))
       Folder.remove(path(entry.key))
     }
+    while total + bytes > limit, let oldest = windows.popLast() {
+      unlink(oldest.path)
+      total -= oldest.byteCount
+    }
+  }
+
+  /// Finished windows of runs that have not ended, the last one first.
+  private func keptWindows() -> [(path: String, byteCount: Int)] {
+    let folder = results.folder
+    return Folder.names(folder).map { "\(folder)/\($0)" }
+      .sorted { (Folder.modification($0), $0) > (Folder.modification($1), $1) }
+      .map { ($0, Folder.size($0)) }
   }
 
   /// Alone among the processes that use the folder.

@@ -88,8 +88,11 @@ final class EditReport {
     guard mkdir(folder, 0o777) == 0 || errno == EEXIST, access(folder, W_OK) == 0 else {
       throw CommandFailure(.cannotCreate, "--report \(folder): \(String(cString: strerror(errno)))")
     }
-    // From now on an old page would belong to pictures of another edit.
+    // An old page would belong to pictures of another edit, and old pictures to no page.
     unlink("\(folder)/index.html")
+    let kinds = ["source", "reconstruction", "result-", "difference-", "mask-", "words-"]
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    where name.hasSuffix(".png") && kinds.contains(where: name.hasPrefix) { unlink("\(folder)/\(name)") }
   }
 
   /// - Parameter frames: The window's, as they were read.

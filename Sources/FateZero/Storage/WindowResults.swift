@@ -1,0 +1,99 @@
+import Glibc
+import StableDiffusion
+import Tensors
+
+/// Finished windows of runs that have not ended, so that one that was killed can go on where it stopped: one sealed
+/// safetensors file for each, named after a digest of all that the window's frames depend on.
+final class WindowResults {
+  let folder: String
+  /// Those that this run has made or used.
+  private var keys: [String] = []
+
+  /// - Throws: `StorageError` where the folder cannot be made.
+  init(folder: String) throws {
+    self.folder = folder
+    try Folder.make(folder)
+  }
+
+  /// What a window leaves: its frames, and what later windows read of it.
+  struct Result {
+    /// For each edit (1, height, width, 3), about -1...1, of each frame.
+    var pictures: [[Tensor]]
+    /// For each edit.
+    var masks: [MeanMask?]
+    var kept: [CarriedFrame]
+  }
+
+  private func path(_ key: String) -> String { "\(folder)/\(key).safetensors" }
+
+  /// - Throws: `ModelError` where the file cannot be written.
+  func keep(_ result: Result, key: String) throws {
+    var tensors: [(name: String, shape: [Int], values: SafetensorsWriter.Values)] = []
+    var metadata: [String: String] = [:]
+    func add(_ name: String, _ parts: [Tensor]) {
+      tensors.append((name, [parts.count] + (parts.first?.shape ?? []), .parts(parts)))
+    }
+    for (index, pictures) in result.pictures.enumerated() {
+      add("edit.\(index).pictures", pictures)
+      guard let mask = result.masks[index] else { continue }
+      tensors.append(("edit.\(index).mask", [mask.sum.count], .float32(mask.sum)))
+      metadata["edit.\(index).mask"] = "\(mask.rows) \(mask.columns) \(mask.steps)"
+    }
+    for (position, frame) in result.kept.enumerated() {
+      add("kept.\(position).inversion", frame.inversion)
+      if let reconstruction = frame.reconstruction { add("kept.\(position).reconstruction", reconstruction) }
+      for (index, edit) in frame.edits.enumerated() { add("kept.\(position).edit.\(index)", edit) }
+    }
+    try SafetensorsWriter.write(path(key), tensors: tensors, metadata: metadata, isSealed: true)
+    keys.append(key)
+  }
+
+  /// - Parameters:
+  ///   - kept: How many frames later windows read of this one.
+  ///   - masks: What the user's masks say of those.
+  /// - Returns: nil where the window is not there.
+  /// - Throws: `ModelError`, `StorageError` where the file is damaged.
+  func find(_ key: String, plan: EditPlan, window: ClipWindow, kept: Int, masks: [SoftMask?]) throws -> Result? {
+    guard access(path(key), F_OK) == 0 else { return nil }
+    let file = try SafetensorsFile(path: path(key))
+    guard file.isIntact == true else { throw StorageError("\(path(key)): its numbers are not those that were written") }
+    func parts(_ name: String, _ shape: [Int]) throws -> [Tensor] {
+      let tensor = try file.tensor(name)
+      guard tensor.shape == shape, tensor.elementType == .float32 else {
+        throw StorageError("\(path(key)): \(name) has the shape \(tensor.shape), not \(shape)")
+      }
+      return try (0..<shape[0]).map { try tensor.rows($0..<$0 + 1).reshaped(Array(shape.dropFirst())).copied() }
+    }
+    let size = plan.workingSize
+    let levels = [plan.scheduler.steps + 1, 1, plan.latentRows, plan.latentColumns, plan.channels]
+    let result = Result(
+      pictures: try plan.edits.indices.map {
+        try parts("edit.\($0).pictures", [window.count, 1, size.height, size.width, 3])
+      },
+      masks: try plan.edits.indices.map { index in
+        let numbers = (file.metadata["edit.\(index).mask"] ?? "").split(separator: " ").compactMap { Int($0) }
+        guard numbers.count == 3, numbers.allSatisfy({ 1...1 << 16 ~= $0 }) else { return nil }
+        let sum = try file.tensor("edit.\(index).mask")
+        guard sum.shape == [window.count * numbers[0] * numbers[1]] else {
+          throw StorageError("\(path(key)): the mask has the shape \(sum.shape)")
+        }
+        return MeanMask(sum: sum.floats, rows: numbers[0], columns: numbers[1], steps: numbers[2])
+      },
+      kept: try (0..<kept).map { position in
+        CarriedFrame(
+          inversion: try parts("kept.\(position).inversion", levels),
+          reconstruction: plan.reconstructionTokens == nil
+            ? nil : try parts("kept.\(position).reconstruction", levels),
+          edits: try plan.edits.indices.map { try parts("kept.\(position).edit.\($0)", levels) },
+          mask: masks[position])
+      })
+    keys.append(key)
+    return result
+  }
+
+  /// The run has ended: nobody will go on with it.
+  func removeOwn() {
+    for key in keys { unlink(path(key)) }
+    keys = []
+  }
+}
