@@ -134,7 +134,8 @@ extension GStreamerTests {
         done
         wait $!
         END
-        xvfb-run --auto-servernum timeout --kill-after=5 240 bash window.sh
+        # Without -noreset the server starts anew when xwininfo leaves, and refuses whoever comes meanwhile.
+        xvfb-run --auto-servernum --server-args="-screen 0 640x480x24 -noreset" timeout --kill-after=5 240 bash window.sh
         """)
       #expect(outcome.text.contains("128x128"), "\(outcome.text)\(outcome.errors)")
       #expect(outcome.text.contains("Got EOS"))
