@@ -34,15 +34,7 @@ public final class PNGEncoder {
       throw MediaError(.usage, "a picture of \(width)x\(height) pixels needs \(width * height * 3) bytes")
     }
     let frame = try Frame(width: Int32(width), height: Int32(height), format: AV_PIX_FMT_RGB24)
-    guard let base = frame.pointer.pointee.data.0 else { throw MediaError(.io, "out of memory for a picture") }
-    let stride = Int(frame.pointer.pointee.linesize.0)
-    for row in 0..<height {
-      pixels.withUnsafeBufferPointer { source in
-        if let start = source.baseAddress {
-          (base + row * stride).update(from: start + row * width * 3, count: width * 3)
-        }
-      }
-    }
+    frame.setPackedRows(pixels, bytesPerPixel: 3)
     try check(avcodec_send_frame(encoder, frame.pointer), "PNG encoder", as: .io)
     let packet = try Packet()
     try check(avcodec_receive_packet(encoder, packet.pointer), "PNG encoder", as: .io)

@@ -11,8 +11,9 @@ public final class ContentDigest {
     self.state = state
   }
 
-  public func add(_ bytes: [UInt8]) {
-    bytes.withUnsafeBytes { kernel_digest_add(state, $0.baseAddress, $0.count) }
+  /// Numbers or bytes, as they lie in memory.
+  public func add<Element: BitwiseCopyable>(_ elements: [Element]) {
+    elements.withUnsafeBytes { kernel_digest_add(state, $0.baseAddress, $0.count) }
   }
 
   /// Its length too: "ab" and "c" are not "a" and "bc".

@@ -34,8 +34,9 @@ struct CacheCommand: ParsableCommand {
       let entries = try place.open()?.entries() ?? []
       for entry in entries {
         print(
-          "\(entry.key)  \(Numerals.bytes(entry.byteCount))  \(Numerals.count(entry.frames, "frame")) of \(entry.size)  "
-            + "\(Numerals.count(entry.steps, "step"))\(entry.holdsAttention ? "" : "  latents only")  \(entry.source)")
+          "\(entry.key)  \(Numerals.bytes(entry.byteCount))  \(Numerals.count(entry.description.frames, "frame")) of \(entry.description.size)  "
+            + "\(Numerals.count(entry.description.steps, "step"))\(entry.description.holdsAttention ? "" : "  latents only")  \(entry.description.source)"
+        )
       }
       let total = entries.reduce(0) { $0 + $1.byteCount }
       print("\(Numerals.count(entries.count, "inversion")), \(Numerals.bytes(total))")

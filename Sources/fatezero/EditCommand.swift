@@ -166,10 +166,7 @@ struct EditCommand: ParsableCommand {
   /// Finds out before the work what would spoil it at its end.
   private static func checkTrace(_ path: String, beside clips: [String], windows: Int?) throws {
     if clips.contains(path) { throw CommandFailure(.usage, "--trace \(path): that is the clip; name another file") }
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-    guard access(folder, W_OK) == 0 else {
-      throw CommandFailure(.cannotCreate, "--trace \(path): \(String(cString: strerror(errno)))")
-    }
+    try OutputName.checkFolder(of: path, option: "--trace")
     if let windows, windows > 1 {
       throw CommandFailure(
         .usage,

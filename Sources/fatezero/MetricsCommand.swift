@@ -144,10 +144,7 @@ struct MetricsCommand: ParsableCommand {
     if [source, result, mask].contains(json) {
       throw CommandFailure(.usage, "--json \(json): that is an input; name another file")
     }
-    let folder = json.lastIndex(of: "/").map { String(json[...$0]) } ?? "."
-    guard access(folder, W_OK) == 0 else {
-      throw CommandFailure(.cannotCreate, "--json \(json): \(String(cString: strerror(errno)))")
-    }
+    try OutputName.checkFolder(of: json, option: "--json")
   }
 
   private func write(_ text: String) throws {

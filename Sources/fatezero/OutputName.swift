@@ -1,3 +1,5 @@
+import Glibc
+
 /// Names of the outputs of several edits.
 enum OutputName {
   /// `{n}` becomes the number of the edit from 1, `{edit}` its prompt reduced to what fits a file name. Without either,
@@ -26,6 +28,14 @@ enum OutputName {
       names.append(name)
     }
     return names
+  }
+
+  /// Finds out before the work whether a file can be made where it is to lie.
+  static func checkFolder(of path: String, option: String) throws {
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    guard access(folder, W_OK) == 0 else {
+      throw CommandFailure(.cannotCreate, "\(option) \(path): \(String(cString: strerror(errno)))")
+    }
   }
 
   /// `a/b.mp4` -> `a/b-1.mp4`, `a/b/` -> `a/b-1/`, `b` -> `b-1`.

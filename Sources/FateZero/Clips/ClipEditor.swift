@@ -306,14 +306,12 @@ public final class ClipEditor {
   private func windowKeys(_ pictures: [Tensor], masks: [SoftMask], window: ClipWindow) -> (
     inversion: String, result: String
   ) {
-    for picture in pictures { contents.add(picture) }
-    for mask in masks { for value in mask.values { maskContents.add("\(value)") } }
+    let own = ContentDigest()
+    for picture in pictures { own.add(picture) }
+    contents.add(own.text)
+    for mask in masks { maskContents.add(mask.values) }
     let inversion = ContentDigest()
-    if window.carried > 0 {
-      inversion.add(contents.text)
-    } else {
-      for picture in pictures { inversion.add(picture) }
-    }
+    inversion.add(window.carried > 0 ? contents.text : own.text)
     for text in plan.inversionBasis.texts + ["\(Version.text)", "\(window.carriesAnchor) \(window.carriesPrevious)"] {
       inversion.add(text)
     }

@@ -46,9 +46,6 @@ struct RecordingNeeds: Sendable, Equatable {
     selfSteps.contains(step) || crossSteps.contains(step) || maskSteps.contains(step)
   }
 
-  /// The steps at which anything is recorded.
-  var steps: Set<Int> { selfSteps.union(crossSteps).union(maskSteps) }
-
   func union(_ other: RecordingNeeds) -> RecordingNeeds {
     RecordingNeeds(
       maxTokens: max(maxTokens, other.maxTokens), selfSteps: selfSteps.union(other.selfSteps),

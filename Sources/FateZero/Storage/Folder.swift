@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 
 /// Folders of files, no deeper than one level.
@@ -19,16 +20,7 @@ enum Folder {
 
   /// What it holds, without `.` and `..`; empty where it cannot be read.
   static func names(_ path: String) -> [String] {
-    guard let folder = opendir(path) else { return [] }
-    defer { closedir(folder) }
-    var names: [String] = []
-    while let entry = readdir(folder) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted()
+    ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
   }
 
   /// Bytes of its files.

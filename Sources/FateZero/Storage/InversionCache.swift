@@ -14,15 +14,8 @@ public final class InversionCache {
   public struct Entry: Sendable {
     /// 32 hexadecimal digits.
     public let key: String
-    public let source: String
-    public let frames: Int
-    /// The working size.
-    public let size: String
-    public let steps: Int
-    /// The model's identity.
-    public let model: String
+    public let description: Description
     public let byteCount: Int
-    public let holdsAttention: Bool
     /// Seconds since 1970.
     public let lastUse: Int
   }
@@ -74,19 +67,11 @@ public final class InversionCache {
     guard Folder.exists(path) else { return nil }
     do {
       let description = try Description(path)
-      let file = try SafetensorsFile(path: "\(path)/latents.safetensors")
-      guard file.isIntact == true else { throw StorageError("the numbers are not those that were written") }
+      let file = try SealedFile(path: "\(path)/latents.safetensors")
       let shape = [plan.scheduler.steps + 1, frames, plan.latentRows, plan.latentColumns, plan.channels]
-      func levels(_ name: String) throws -> [Tensor] {
-        let tensor = try file.tensor(name)
-        guard tensor.shape == shape, tensor.elementType == .float32 else {
-          throw StorageError("\(name) has the shape \(tensor.shape), not \(shape)")
-        }
-        return try (0..<shape[0]).map { try tensor.rows($0..<$0 + 1).reshaped(Array(shape.dropFirst())).copied() }
-      }
       let stored = Stored(
-        latents: try levels("latents"),
-        reconstruction: plan.reconstructionTokens == nil ? nil : try levels("reconstruction"),
+        latents: try file.parts("latents", shape),
+        reconstruction: plan.reconstructionTokens == nil ? nil : try file.parts("reconstruction", shape),
         record: description.holdsAttention ? RecordFolder(path: path) : nil)
       // The entry was used now.
       utimes("\(path)/entry.json", nil)
@@ -103,7 +88,9 @@ public final class InversionCache {
   /// Says what a find spares, and what it costs that the attention is not in it.
   func tellFound(_ inversion: Inversion, plan: EditPlan, windowIndex: Int) {
     var text = "the inversion of window \(windowIndex + 1) comes from the cache"
-    let missing = plan.needs.steps.filter { !inversion.record.holds(step: $0) }.count
+    let missing = (0..<plan.scheduler.steps).filter {
+      plan.needs.wantsAnything(step: $0) && !inversion.record.holds(step: $0)
+    }.count
     if missing > 0 {
       text +=
         ", without the attention of \(Numerals.count(missing, "step")): the source's pass of "
@@ -164,12 +151,11 @@ public final class InversionCache {
   func finish(_ draft: Draft, _ inversion: Inversion, plan: EditPlan) {
     do {
       if let failure = inversion.record.failure { throw failure }
-      var tensors: [(name: String, parts: [Tensor])] = [("latents", inversion.latents)]
-      if let reconstruction = inversion.reconstruction { tensors.append(("reconstruction", reconstruction)) }
-      try SafetensorsWriter.write(
-        "\(draft.path)/latents.safetensors",
-        tensors: tensors.map { ($0.name, [$0.parts.count] + ($0.parts.first?.shape ?? []), .parts($0.parts)) },
-        isSealed: true)
+      var tensors = [SealedFile.entry("latents", inversion.latents)]
+      if let reconstruction = inversion.reconstruction {
+        tensors.append(SealedFile.entry("reconstruction", reconstruction))
+      }
+      try SealedFile.write("\(draft.path)/latents.safetensors", tensors)
       try Description(
         version: "\(Version.text)", source: plan.source?.prompt ?? "", frames: inversion.window.count,
         size: "\(plan.workingSize)", steps: plan.scheduler.steps, model: inversion.basis.model,
@@ -213,9 +199,8 @@ public final class InversionCache {
     Folder.names(folder).compactMap { name in
       guard name.count == 32, let description = try? Description(path(name)) else { return nil }
       return Entry(
-        key: name, source: description.source, frames: description.frames, size: description.size,
-        steps: description.steps, model: description.model, byteCount: Folder.byteCount(path(name)),
-        holdsAttention: description.holdsAttention, lastUse: Folder.modification("\(path(name))/entry.json"))
+        key: name, description: description, byteCount: Folder.byteCount(path(name)),
+        lastUse: Folder.modification("\(path(name))/entry.json"))
     }.sorted { ($0.lastUse, $0.key) > ($1.lastUse, $1.key) }
   }
 
@@ -223,9 +208,8 @@ public final class InversionCache {
   public func damage(of entry: Entry) -> [String] {
     Folder.names(path(entry.key)).filter { $0.hasSuffix(".safetensors") }.sorted().compactMap { name in
       let path = "\(path(entry.key))/\(name)"
-      do { return try SafetensorsFile(path: path).isIntact == true ? nil : "\(path): its numbers have changed" } catch {
-        return "\(error)"
-      }
+      do { _ = try SealedFile(path: path) } catch { return "\(error)" }
+      return nil
     }
   }
 
@@ -254,12 +238,11 @@ public final class InversionCache {
     let held = entries()
     var windows = keptWindows()
     var total = held.reduce(0) { $0 + $1.byteCount } + windows.reduce(0) { $0 + $1.byteCount }
-    for entry in held.reversed() where entry.holdsAttention && total + bytes > limit {
+    for entry in held.reversed() where entry.description.holdsAttention && total + bytes > limit {
       for name in Folder.names(path(entry.key)) where name.hasPrefix("step-") { unlink("\(path(entry.key))/\(name)") }
-      if var description = try? Description(path(entry.key)) {
-        description.holdsAttention = false
-        try? description.write(to: path(entry.key))
-      }
+      var description = entry.description
+      description.holdsAttention = false
+      try? description.write(to: path(entry.key))
       total -= entry.byteCount - Folder.byteCount(path(entry.key))
     }
     for entry in held.reversed() where total + bytes > limit {
@@ -289,34 +272,32 @@ public final class InversionCache {
   }
 
   /// `entry.json`.
-  private struct Description: Codable {
-    var version: String
-    var source: String
-    var frames: Int
-    var size: String
-    var steps: Int
-    var model: String
-    var holdsAttention: Bool
+  public struct Description: Codable, Sendable {
+    public var version: String
+    public var source: String
+    public var frames: Int
+    /// The working size.
+    public var size: String
+    public var steps: Int
+    /// The model's identity.
+    public var model: String
+    public var holdsAttention: Bool
+  }
+}
 
-    init(
-      version: String, source: String, frames: Int, size: String, steps: Int, model: String, holdsAttention: Bool
-    ) {
-      (self.version, self.source, self.frames, self.size) = (version, source, frames, size)
-      (self.steps, self.model, self.holdsAttention) = (steps, model, holdsAttention)
+extension InversionCache.Description {
+  /// - Parameter entry: The entry's folder.
+  fileprivate init(_ entry: String) throws {
+    guard let data = FileManager.default.contents(atPath: "\(entry)/entry.json"), data.count < 1 << 20 else {
+      throw StorageError("\(entry)/entry.json cannot be read")
     }
+    self = try JSONDecoder().decode(Self.self, from: data)
+  }
 
-    init(_ entry: String) throws {
-      guard let data = FileManager.default.contents(atPath: "\(entry)/entry.json"), data.count < 1 << 20 else {
-        throw StorageError("\(entry)/entry.json cannot be read")
-      }
-      self = try JSONDecoder().decode(Self.self, from: data)
-    }
-
-    func write(to entry: String) throws {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-      try encoder.encode(self).write(to: URL(filePath: "\(entry)/entry.json"), options: .atomic)
-    }
+  fileprivate func write(to entry: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+    try encoder.encode(self).write(to: URL(filePath: "\(entry)/entry.json"), options: .atomic)
   }
 }
 

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Glibc
 import StableDiffusion
 import Tensors
@@ -17,19 +16,19 @@ final class RecordFolder: Sendable {
 
   /// - Throws: `ModelError` naming the file, which is then not there.
   func write(_ entries: [AttentionSite: SourceAttention], step: Int) throws {
-    var tensors: [(name: String, shape: [Int], values: SafetensorsWriter.Values)] = []
+    var tensors: [SealedFile.Entry] = []
     var metadata: [String: String] = [:]
     for (site, attention) in entries.sorted(by: { $0.key.description < $1.key.description }) {
       switch attention {
       case .operands(let operands):
-        tensors.append(("\(site).queries", operands.queries.shape, .tensor(operands.queries)))
-        tensors.append(("\(site).keys", operands.keys.shape, .tensor(operands.keys)))
+        tensors.append(("\(site).queries", operands.queries.shape, .tensors([operands.queries])))
+        tensors.append(("\(site).keys", operands.keys.shape, .tensors([operands.keys])))
         metadata["\(site)"] = operands.keyFrames.map { $0.map(String.init).joined(separator: ",") }
           .joined(separator: ";")
-      case .map(let map): tensors.append(("\(site).map", map.shape, .tensor(map)))
+      case .map(let map): tensors.append(("\(site).map", map.shape, .tensors([map])))
       }
     }
-    try SafetensorsWriter.write(file(of: step), tensors: tensors, metadata: metadata, isSealed: true)
+    try SealedFile.write(file(of: step), tensors, metadata: metadata)
   }
 
   /// What is kept of these layers at a step; nil where the step is not kept.
@@ -37,15 +36,15 @@ final class RecordFolder: Sendable {
   /// - Throws: `ModelError` where the file is damaged.
   func entries(step: Int, sites: [AttentionSite], frames: Int) throws -> [AttentionSite: SourceAttention]? {
     guard holds(step: step) else { return nil }
-    let file = try SafetensorsFile(path: file(of: step))
-    guard file.isIntact == true else { throw RecordFolder.damaged(file.path) }
+    let sealed = try SealedFile(path: file(of: step))
+    let file = sealed.tensors
     let names = Set(file.names)
     var entries: [AttentionSite: SourceAttention] = [:]
     for site in sites {
       if names.contains("\(site).map") {
         let map = try file.tensor("\(site).map")
         guard map.shape.count == 4, map.shape[0] == frames, map.shape[1] == site.heads, map.shape[2] == site.tokens
-        else { throw RecordFolder.damaged(file.path) }
+        else { throw sealed.damaged }
         entries[site] = .map(try map.copied())
       } else if names.contains("\(site).queries"), names.contains("\(site).keys") {
         let (queries, keys) = (try file.tensor("\(site).queries"), try file.tensor("\(site).keys"))
@@ -55,7 +54,7 @@ final class RecordFolder: Sendable {
         guard queries.shape == [frames, site.tokens, site.channels], keys.shape.count == 3,
           Array(keys.shape.dropFirst()) == [site.tokens, site.channels], keyFrames.count == frames,
           keyFrames.allSatisfy({ !$0.isEmpty && $0.allSatisfy((0..<keys.shape[0]).contains) })
-        else { throw RecordFolder.damaged(file.path) }
+        else { throw sealed.damaged }
         entries[site] = .operands(
           AttentionOperands(queries: try queries.copied(), keys: try keys.copied(), keyFrames: keyFrames))
       }
@@ -63,9 +62,5 @@ final class RecordFolder: Sendable {
       file.releasePages()
     }
     return entries
-  }
-
-  private static func damaged(_ path: String) -> ModelError {
-    ModelError(.badData, "\(path) is damaged: its numbers are not those that were written")
   }
 }

@@ -28,11 +28,9 @@ final class WindowResults {
 
   /// - Throws: `ModelError` where the file cannot be written.
   func keep(_ result: Result, key: String) throws {
-    var tensors: [(name: String, shape: [Int], values: SafetensorsWriter.Values)] = []
+    var tensors: [SealedFile.Entry] = []
     var metadata: [String: String] = [:]
-    func add(_ name: String, _ parts: [Tensor]) {
-      tensors.append((name, [parts.count] + (parts.first?.shape ?? []), .parts(parts)))
-    }
+    func add(_ name: String, _ parts: [Tensor]) { tensors.append(SealedFile.entry(name, parts)) }
     for (index, pictures) in result.pictures.enumerated() {
       add("edit.\(index).pictures", pictures)
       guard let mask = result.masks[index] else { continue }
@@ -44,7 +42,7 @@ final class WindowResults {
       if let reconstruction = frame.reconstruction { add("kept.\(position).reconstruction", reconstruction) }
       for (index, edit) in frame.edits.enumerated() { add("kept.\(position).edit.\(index)", edit) }
     }
-    try SafetensorsWriter.write(path(key), tensors: tensors, metadata: metadata, isSealed: true)
+    try SealedFile.write(path(key), tensors, metadata: metadata)
     keys.append(key)
   }
 
@@ -52,39 +50,29 @@ final class WindowResults {
   ///   - kept: How many frames later windows read of this one.
   ///   - masks: What the user's masks say of those.
   /// - Returns: nil where the window is not there.
-  /// - Throws: `ModelError`, `StorageError` where the file is damaged.
+  /// - Throws: `ModelError` where the file is damaged.
   func find(_ key: String, plan: EditPlan, window: ClipWindow, kept: Int, masks: [SoftMask?]) throws -> Result? {
     guard access(path(key), F_OK) == 0 else { return nil }
-    let file = try SafetensorsFile(path: path(key))
-    guard file.isIntact == true else { throw StorageError("\(path(key)): its numbers are not those that were written") }
-    func parts(_ name: String, _ shape: [Int]) throws -> [Tensor] {
-      let tensor = try file.tensor(name)
-      guard tensor.shape == shape, tensor.elementType == .float32 else {
-        throw StorageError("\(path(key)): \(name) has the shape \(tensor.shape), not \(shape)")
-      }
-      return try (0..<shape[0]).map { try tensor.rows($0..<$0 + 1).reshaped(Array(shape.dropFirst())).copied() }
-    }
+    let file = try SealedFile(path: path(key))
     let size = plan.workingSize
     let levels = [plan.scheduler.steps + 1, 1, plan.latentRows, plan.latentColumns, plan.channels]
     let result = Result(
       pictures: try plan.edits.indices.map {
-        try parts("edit.\($0).pictures", [window.count, 1, size.height, size.width, 3])
+        try file.parts("edit.\($0).pictures", [window.count, 1, size.height, size.width, 3])
       },
       masks: try plan.edits.indices.map { index in
-        let numbers = (file.metadata["edit.\(index).mask"] ?? "").split(separator: " ").compactMap { Int($0) }
+        let numbers = (file.tensors.metadata["edit.\(index).mask"] ?? "").split(separator: " ").compactMap { Int($0) }
         guard numbers.count == 3, numbers.allSatisfy({ 1...1 << 16 ~= $0 }) else { return nil }
-        let sum = try file.tensor("edit.\(index).mask")
-        guard sum.shape == [window.count * numbers[0] * numbers[1]] else {
-          throw StorageError("\(path(key)): the mask has the shape \(sum.shape)")
-        }
+        let sum = try file.tensors.tensor("edit.\(index).mask")
+        guard sum.shape == [window.count * numbers[0] * numbers[1]] else { throw file.damaged }
         return MeanMask(sum: sum.floats, rows: numbers[0], columns: numbers[1], steps: numbers[2])
       },
       kept: try (0..<kept).map { position in
         CarriedFrame(
-          inversion: try parts("kept.\(position).inversion", levels),
+          inversion: try file.parts("kept.\(position).inversion", levels),
           reconstruction: plan.reconstructionTokens == nil
-            ? nil : try parts("kept.\(position).reconstruction", levels),
-          edits: try plan.edits.indices.map { try parts("kept.\(position).edit.\($0)", levels) },
+            ? nil : try file.parts("kept.\(position).reconstruction", levels),
+          edits: try plan.edits.indices.map { try file.parts("kept.\(position).edit.\($0)", levels) },
           mask: masks[position])
       })
     keys.append(key)

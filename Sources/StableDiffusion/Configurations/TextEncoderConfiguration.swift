@@ -36,6 +36,7 @@ public struct TextEncoderConfiguration: Sendable, Hashable {
       throw ModelError(.badData, "\(path): hidden_size \(hiddenSize) does not divide into \(attentionHeads) heads")
     }
   }
+
   /// What `hidden_act` says, of the text's and of the images' transformer alike.
   static func activation(_ json: JSONObject) throws -> Activation {
     let name = try json.string("hidden_act", default: "quick_gelu")

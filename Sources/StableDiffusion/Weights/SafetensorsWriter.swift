@@ -8,18 +8,15 @@ public enum SafetensorsWriter {
     case float32([Float])
     case int64([Int64])
     case uint8([UInt8])
-    /// As it is stored.
-    case tensor(Tensor)
-    /// Of one type, one behind the other.
-    case parts([Tensor])
+    /// As they are stored, of one type, one behind the other.
+    case tensors([Tensor])
 
     var count: Int {
       switch self {
       case .float32(let values): values.count
       case .int64(let values): values.count
       case .uint8(let values): values.count
-      case .tensor(let tensor): tensor.count
-      case .parts(let tensors): tensors.reduce(0) { $0 + $1.count }
+      case .tensors(let tensors): tensors.reduce(0) { $0 + $1.count }
       }
     }
     var typeName: String {
@@ -27,8 +24,7 @@ public enum SafetensorsWriter {
       case .float32: "F32"
       case .int64: "I64"
       case .uint8: "U8"
-      case .tensor(let tensor): Self.typeName(of: tensor.elementType)
-      case .parts(let tensors): Self.typeName(of: tensors.first?.elementType ?? .float32)
+      case .tensors(let tensors): Self.typeName(of: tensors.first?.elementType ?? .float32)
       }
     }
     private static func typeName(of type: ElementType) -> String {
@@ -43,18 +39,16 @@ public enum SafetensorsWriter {
       case .float32: count * 4
       case .int64: count * 8
       case .uint8: count
-      case .tensor(let tensor): tensor.byteCount
-      case .parts(let tensors): tensors.reduce(0) { $0 + $1.byteCount }
+      case .tensors(let tensors): tensors.reduce(0) { $0 + $1.byteCount }
       }
     }
 
     func add(to digest: ContentDigest) {
       switch self {
-      case .float32(let values): values.withUnsafeBytes { digest.add(Array($0)) }
-      case .int64(let values): values.withUnsafeBytes { digest.add(Array($0)) }
+      case .float32(let values): digest.add(values)
+      case .int64(let values): digest.add(values)
       case .uint8(let values): digest.add(values)
-      case .tensor(let tensor): digest.add(tensor)
-      case .parts(let tensors): tensors.forEach(digest.add)
+      case .tensors(let tensors): tensors.forEach(digest.add)
       }
     }
 
@@ -63,8 +57,7 @@ public enum SafetensorsWriter {
       case .float32(let values): fwrite(values, 4, values.count, file) == values.count
       case .int64(let values): fwrite(values, 8, values.count, file) == values.count
       case .uint8(let values): fwrite(values, 1, values.count, file) == values.count
-      case .tensor(let tensor): tensor.write(to: file)
-      case .parts(let tensors): tensors.allSatisfy { $0.write(to: file) }
+      case .tensors(let tensors): tensors.allSatisfy { $0.write(to: file) }
       }
     }
   }

@@ -1,0 +1,37 @@
+import StableDiffusion
+import Tensors
+
+/// A safetensors file that this program wrote, with the digest of its numbers.
+struct SealedFile {
+  typealias Entry = (name: String, shape: [Int], values: SafetensorsWriter.Values)
+
+  let tensors: SafetensorsFile
+
+  /// - Throws: `ModelError` where the file is absent or its numbers are not those that were written.
+  init(path: String) throws {
+    tensors = try SafetensorsFile(path: path)
+    guard tensors.isIntact == true else { throw damaged }
+  }
+
+  var damaged: ModelError {
+    ModelError(.badData, "\(tensors.path) is damaged: its numbers are not those that were written")
+  }
+
+  /// Tensors of one shape, one behind the other.
+  static func entry(_ name: String, _ parts: [Tensor]) -> Entry {
+    (name, [parts.count] + (parts.first?.shape ?? []), .tensors(parts))
+  }
+
+  /// What `entry` was made of, in memory of its own.
+  /// - Parameter shape: Of all parts together.
+  /// - Throws: `ModelError` where there is another shape.
+  func parts(_ name: String, _ shape: [Int]) throws -> [Tensor] {
+    let tensor = try tensors.tensor(name)
+    guard tensor.shape == shape, tensor.elementType == .float32 else { throw damaged }
+    return try (0..<shape[0]).map { try tensor.rows($0..<$0 + 1).reshaped(Array(shape.dropFirst())).copied() }
+  }
+
+  static func write(_ path: String, _ entries: [Entry], metadata: [String: String] = [:]) throws {
+    try SafetensorsWriter.write(path, tensors: entries, metadata: metadata, isSealed: true)
+  }
+}
