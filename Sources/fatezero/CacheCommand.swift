@@ -74,7 +74,7 @@ struct CacheCommand: ParsableCommand {
     @OptionGroup var place: Place
     @Option(
       help: ArgumentHelp(
-        "Bytes that may stay, with k, M, G; 0 empties the cache (default: 20G).", valueName: "bytes"))
+        "Bytes that may stay, with k, M, G; 0 empties the cache (default: 20 GB).", valueName: "bytes"))
     var cacheSize: String?
 
     func run() throws {

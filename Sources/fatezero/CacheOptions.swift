@@ -13,7 +13,7 @@ struct CacheOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Bytes that the cache may hold, with k, M, G; the attention used longest ago goes first (default: 20G).",
+      "Bytes that the cache may hold, with k, M, G; the attention used longest ago goes first (default: 20 GB).",
       valueName: "bytes"))
   var cacheSize: String?
 
