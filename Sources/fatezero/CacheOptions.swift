@@ -4,8 +4,9 @@ import Glibc
 
 /// Where inversions are kept between runs.
 struct CacheOptions: ParsableArguments {
+  // Scanning for a value, the parser's default, forgets the one of --cache=DIR before another option.
   @Option(
-    defaultAsFlag: "",
+    defaultAsFlag: "", parsing: .next,
     help: ArgumentHelp(
       "Keep the clip's inversion in this folder and take it from there where an earlier edit left it; without a value, "
         + "in the user's cache folder (~/.cache/fatezero).", valueName: "folder"), completion: .directory)
@@ -27,12 +28,13 @@ struct CacheOptions: ParsableArguments {
     if cacheSize != nil, cache == nil, !resume { throw ValidationError("--cache-size needs --cache") }
   }
 
+  /// - Returns: nil where neither was asked for.
   /// - Throws: `CommandFailure`, `SettingsError`, `StorageError`.
-  func open(tell: @escaping (String) -> Void) throws -> InversionCache? {
+  func open(tell: @escaping (String) -> Void) throws -> (inversions: InversionCache, windows: WindowResults)? {
     guard cache != nil || resume else { return nil }
-    return try InversionCache(
-      folder: try Self.folder(cache), limit: try Self.byteCount(cacheSize) ?? InversionCache.defaultLimit,
-      resumes: resume, tell: tell)
+    let inversions = try InversionCache(
+      folder: try Self.folder(cache), limit: try Self.byteCount(cacheSize) ?? InversionCache.defaultLimit, tell: tell)
+    return (inversions, try WindowResults(folder: inversions.windowsFolder, reuses: resume, tell: tell))
   }
 
   /// The folder that was named, or the user's.

@@ -7,6 +7,7 @@ import StableDiffusion
 /// What a command line asks for, with its configuration and its model's defaults folded in.
 struct EditJob {
   let directory: Checkpoint
+  let modelOptions: Checkpoint.Options
   /// What to say of the model; nil where it was named.
   let modelNote: String?
   /// One for each output.
@@ -39,6 +40,7 @@ struct EditJob {
     checkpoint.variant = options.variant
     let directory = try Checkpoint(path: try ModelLocation.find(model), options: checkpoint)
     self.directory = directory
+    modelOptions = checkpoint
     modelNote = ModelLocation.note(model)
 
     // Defaults, the model's recommendation, preset, the configuration, the options: later ones win.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FateZero
 import Glibc
+import Tensors
 
 /// The `fatezero` command.
 @main struct FateZeroTool: ParsableCommand {
@@ -22,17 +23,21 @@ import Glibc
       \(CommandFailure.Status.table)
 
       Environment:
-        FATEZERO_MODEL  folder of the model where --model is not given
+        FATEZERO_MODEL   folder of the model where --model is not given
+        OMP_WAIT_POLICY  active: threads spin while they wait for each other, which is a little faster on an idle machine
+                         and many times slower on a busy one (default: passive)
 
       Completions for a shell: fatezero --generate-completion-script bash|zsh|fish
       """,
     version: toolVersion,
     subcommands: [
       EditCommand.self, PlanCommand.self, InspectCommand.self, MetricsCommand.self, CacheCommand.self,
-      FFmpegFilterCommand.self,
+      BatchCommand.self,
+      PlanJobsCommand.self, RunJobCommand.self, JoinCommand.self, FFmpegFilterCommand.self,
     ])
 
   static func main() {
+    WaitPolicy.sleepUnlessChosen()
     // What is opened later must not take the place of a standard stream that came closed.
     for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
       _ = open("/dev/null", O_RDWR)

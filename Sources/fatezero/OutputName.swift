@@ -54,7 +54,7 @@ enum OutputName {
   }
 
   /// Letters and digits, everything between them one dash, at most 60 characters.
-  private static func fileName(of edit: String) -> String {
+  static func fileName(of edit: String) -> String {
     var result = ""
     for character in edit where result.count < 60 {
       if character.isLetter || character.isNumber {

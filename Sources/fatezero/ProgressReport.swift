@@ -11,7 +11,11 @@ import Glibc
 /// `percent`, `elapsed_us`, `left_us`, and last `progress=continue`, or `progress=end` in the final block. `N/A` is
 /// not known.
 final class ProgressReport {
+  /// Told of each step, the share of the work that is done, 0...1, and the seconds that are thought to be left.
+  typealias Observer = (ClipEditor.Progress, _ share: Double?, _ secondsLeft: Double?) -> Void
+
   private let editCount: Int
+  private let observer: Observer
   private let clock = ContinuousClock()
   private let begin: ContinuousClock.Instant
   /// Of the work from when the model was loaded: loading says nothing about the speed of the rest.
@@ -32,11 +36,11 @@ final class ProgressReport {
   /// - Parameters:
   ///   - target: `pipe:N` or the path of a file or FIFO.
   ///   - framesOnOutput: Standard output carries frames, and nothing else.
-  init(editCount: Int, target: String?, framesOnOutput: Bool = false) throws {
+  init(editCount: Int, target: String?, framesOnOutput: Bool, observer: @escaping Observer) throws {
     if framesOnOutput, target == "pipe:\(STDOUT_FILENO)" || target == "/dev/stdout" {
       throw CommandFailure(.usage, "--progress: standard output carries the frames; take another pipe or a file")
     }
-    self.editCount = editCount
+    (self.editCount, self.observer) = (editCount, observer)
     begin = clock.now
     lastLine = begin
     descriptor = try target.map(Self.open)
@@ -63,6 +67,7 @@ final class ProgressReport {
 
   func update(_ progress: ClipEditor.Progress) {
     latest = progress
+    observer(progress, share, left)
     writeBlock(ending: "continue")
     if StandardError.isTerminal {
       rewrite(line(progress))

@@ -48,6 +48,12 @@ extension EndToEndTests {
       #expect(try entries().count == 3)
     }
 
+    @Test(arguments: ["--cache folder", "--cache=folder", "--cache=folder --resume", "--resume --cache folder"])
+    func theFolderIsTheOneNamed(_ options: String) throws {
+      try bench.succeed("edit in.nut a.nut \(options)")
+      #expect(bench.exists("folder/windows"))
+    }
+
     @Test(arguments: [
       "--steps 3", "--size 32x64", "--frames 3", "--frame-coupling self",
     ])

@@ -11,7 +11,8 @@ extension EndToEndTests {
     }
 
     @Test(arguments: [
-      "README.md", "docs/ARCHITECTURE.md", "docs/ffmpeg.md", "docs/install.md", "docs/metrics.md", "CONTRIBUTING.md",
+      "README.md", "docs/ARCHITECTURE.md", "docs/ffmpeg.md", "docs/install.md", "docs/metrics.md", "docs/batch.md",
+      "CONTRIBUTING.md",
     ])
     func everyFileExists(document: String) throws {
       let text = try Self.text(document)
@@ -25,7 +26,8 @@ extension EndToEndTests {
     }
 
     private func help() throws -> String {
-      let script = #"for command in edit ffmpeg-filter plan inspect metrics; do "$FATEZERO" help $command; done"#
+      let script =
+        #"for command in edit ffmpeg-filter plan inspect metrics cache "cache prune" batch plan-jobs run-job join; do "$FATEZERO" help $command; done"#
       return String(decoding: try Workbench().succeed(script).output, as: UTF8.self)
     }
 
@@ -35,17 +37,19 @@ extension EndToEndTests {
       let options = Set(try help().matches(of: /(?m)^ +(?:-\w, |-\w\/)?--([a-z-]+)/).map { String($0.1) })
       #expect(options.count > 40)
       #expect(options.filter { !page.contains("Fl -\($0)") && !page.contains(", -\($0)") }.sorted() == [])
-      for command in ["edit", "plan", "inspect", "metrics", "ffmpeg-filter"] {
+      for command in [
+        "edit", "plan", "inspect", "metrics", "cache", "batch", "plan-jobs", "run-job", "join", "ffmpeg-filter",
+      ] {
         #expect(page.contains(".It Em \(command)\n"))
       }
     }
 
     /// Every option that a document shows is one.
-    @Test(arguments: ["README.md", "docs/ARCHITECTURE.md", "docs/ffmpeg.md", "docs/metrics.md"])
+    @Test(arguments: ["README.md", "docs/ARCHITECTURE.md", "docs/ffmpeg.md", "docs/metrics.md", "docs/batch.md"])
     func everyOptionExists(document: String) throws {
       let help = try help()
       let text = try Self.text(document).split(separator: "\n").filter {
-        !$0.contains("curl ") && !$0.contains("pkg-config")
+        !$0.contains("curl ") && !$0.contains("pkg-config") && !$0.contains("sbatch") && !$0.contains("jq ")
       }.joined(separator: "\n")
       let options = Set(text.matches(of: /(?:^|[^\w-])(--[a-z][a-z-]+)/).map { String($0.1) })
       #expect(options.filter { !help.contains($0) }.sorted() == [])

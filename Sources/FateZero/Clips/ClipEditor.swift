@@ -75,6 +75,15 @@ public final class ClipEditor {
     }
   }
 
+  /// Which windows of a clip are worked on.
+  public enum Selection: Sendable, Equatable {
+    case all
+    /// These, counted from 0, and those that they carry frames of.
+    case only(Range<Int>)
+    /// None: all were finished before.
+    case finished
+  }
+
   /// What computes: a model on the device that it was loaded on.
   public struct Engine: Sendable {
     public let device: Device
@@ -91,8 +100,12 @@ public final class ClipEditor {
   private var madeEditor: WindowEditor?
   private let progress: (Progress) -> Void
   private let memoryLimit: Int?
+  private let selection: Selection
+  private let cancellation: Cancellation
   private let cache: InversionCache?
+  private let results: WindowResults?
   private let observes: Bool
+  private let trace: Trace?
   /// Of the window in work: when each phase began.
   private var phases: [(name: String, began: ContinuousClock.Instant)] = []
   /// Of the pictures, and of the masks, of all windows so far.
@@ -107,24 +120,30 @@ public final class ClipEditor {
   private var previous: CarriedFrame?
 
   /// - Parameters:
+  ///   - selection: Windows that are not selected give nothing; their frames are needed all the same.
   ///   - engine: Asked for once, before the first window's work.
   ///   - cancellation: Stops the run from another thread: the call in progress throws `CancellationRequested`.
   ///   - memoryLimit: Bytes; with the whole clip as one window, frames beyond what fits are refused as they come.
   ///   - cache: Where inversions may come from, and go to for later runs.
+  ///   - results: Where finished windows may come from, and go to until the run has ended.
   ///   - observes: Whether windows come with an observation. Each then takes one more pass per step.
   ///   - trace: Collects the numbers of a run of one window.
   ///   - progress: Called on the thread that calls the editor.
   ///   - poll: Called some times a second while a window is in work, on the same thread.
   public init(
-    plan: EditPlan, cancellation: Cancellation = Cancellation(), memoryLimit: Int? = nil,
-    cache: InversionCache? = nil, observes: Bool = false, trace: Trace? = nil,
+    plan: EditPlan, selection: Selection = .all, cancellation: Cancellation = Cancellation(), memoryLimit: Int? = nil,
+    cache: InversionCache? = nil, results: WindowResults? = nil, observes: Bool = false, trace: Trace? = nil,
     progress: @escaping (Progress) -> Void = { _ in }, poll: (() -> Void)? = nil, engine: @escaping () throws -> Engine
   ) {
     self.plan = plan
+    self.selection = selection
+    self.cancellation = cancellation
     self.progress = progress
     self.memoryLimit = memoryLimit
     self.cache = cache
+    self.results = results
     self.observes = observes
+    self.trace = trace
     makeEditor = {
       let engine = try engine()
       return try WindowEditor(
@@ -207,15 +226,33 @@ public final class ClipEditor {
     }
   }
 
-  private func editWindow() throws -> Window {
+  /// Whether the window is selected, or carries a frame into one that is.
+  private func isNeeded(_ index: Int) -> Bool {
+    guard case .only(let selected) = selection else { return true }
+    let next = plan.window(index: 1, count: 1)
+    return selected.contains(index)
+      || index < selected.upperBound && (next.carriesPrevious || index == 0 && next.carriesAnchor)
+  }
+
+  /// Whether all selected windows are edited: frames that come now give nothing.
+  public var hasEditedSelection: Bool {
+    if case .only(let selected) = selection { windowIndex >= selected.upperBound } else { false }
+  }
+
+  private func editWindow() throws -> Window? {
     // Taken first: after a failure the next frame begins a new window.
     let (pictures, ownMasks) = (self.pictures, self.masks)
     (self.pictures, self.masks) = ([], [])
-    let editor = try windowEditor()
-    if editor.trace != nil, windowIndex > 0 {
+    if trace != nil, windowIndex > 0 {
       throw EditError(.settings, "trace: a trace holds one window; raise clip-length or take fewer frames")
     }
     let window = plan.window(index: windowIndex, count: pictures.count)
+    let keys = cache == nil && results == nil ? nil : windowKeys(pictures, masks: ownMasks, window: window)
+    guard isNeeded(windowIndex) else {
+      follow(window, of: nil, stages: [])
+      windowIndex += 1
+      return nil
+    }
     let carried = [window.carriesAnchor ? anchor : nil, window.carriesPrevious ? previous : nil].compactMap { $0 }
     let masks = plan.mask == nil ? nil : carried.compactMap(\.mask) + ownMasks
     // The frames whose trajectory later windows read: the anchor, once, and the window's last.
@@ -229,47 +266,62 @@ public final class ClipEditor {
     }
 
     phases = []
-    let keys = cache.map { _ in windowKeys(pictures, masks: ownMasks, window: window) }
     // A trace and an observation hold what only the window's own run knows.
-    let isRepeatable = editor.trace == nil && !observes && plan.clipLength != nil
-    if let cache, let keys, isRepeatable,
-      let result = cache.findResult(
-        keys.result, plan: plan, window: window, kept: keeping.count, masks: keeping.map { masks?[$0] })
-    {
-      follow(window, of: editor, stages: [])
-      cache.tell("window \(windowIndex + 1) was finished by an earlier run")
+    let results = trace == nil && !observes && plan.clipLength != nil ? self.results : nil
+    func findResult() -> Window? {
+      guard let results, let keys,
+        let result = results.find(
+          keys.result, plan: plan, window: window, kept: keeping.count, masks: keeping.map { masks?[$0] })
+      else { return nil }
+      follow(window, of: nil, stages: [])
+      if selection == .all { results.tell("window \(windowIndex + 1) was finished by an earlier run") }
       remember(result.kept)
       return Window(
         edits: result.pictures.map { $0.map { EditedFrame($0, plan.transform) } },
         masks: result.masks.map { $0.map { Mask(mean: $0, transform: plan.transform) } })
     }
+    if let window = findResult() { return window }
+    if selection == .finished {
+      throw EditError(
+        .settings,
+        "window \(windowIndex + 1) is not among those that were finished: the clip, the model, the settings or the program "
+          + "are not those of before")
+    }
+    let claim = try results.flatMap { results in
+      try keys.flatMap { try results.claim($0.result, cancellation: cancellation) }
+    }
+    defer { withExtendedLifetime(claim) {} }
+    // Whoever had it before may have finished it.
+    if claim != nil, let window = findResult() { return window }
+
+    let editor = try windowEditor()
     let inversion = try invert(pictures, window: window, carried: carried, key: keys?.inversion, by: editor)
     let plain = observes ? try editor.reconstructPlainly(inversion) : nil
     let plainPictures = try plain.map { plain in
       try editor.decode(plain.latents.rows(window.carried..<window.total), edit: nil)
     }
-    let results = try plan.edits.indices.map {
+    let edits = try plan.edits.indices.map {
       try edit($0, of: inversion, by: editor, carried: carried, keeping: keeping, masks: masks)
     }
     let kept = try keeping.enumerated().map { position, frame in
       CarriedFrame(
         inversion: try inversion.latents.map { try WindowEditor.copy(of: frame, in: $0) },
         reconstruction: try inversion.reconstruction?.map { try WindowEditor.copy(of: frame, in: $0) },
-        edits: results.map { $0.kept[position] }, mask: masks?[frame])
+        edits: edits.map { $0.kept[position] }, mask: masks?[frame])
     }
     remember(kept)
-    if let cache, let keys, isRepeatable {
-      cache.keepResult(
+    if let results, let keys {
+      results.keep(
         WindowResults.Result(
-          pictures: results.map { $0.frames.map(\.picture) }, masks: results.map { $0.mask?.mean }, kept: kept),
+          pictures: edits.map { $0.frames.map(\.picture) }, masks: edits.map { $0.mask?.mean }, kept: kept),
         key: keys.result)
     }
     let observation = plainPictures.map { pictures in
       WindowObservation(
         source: plain?.maps, reconstruction: pictures.map { EditedFrame($0, plan.transform) },
-        edits: results.compactMap(\.observed), seconds: phaseSeconds())
+        edits: edits.compactMap(\.observed), seconds: phaseSeconds())
     }
-    return Window(edits: results.map(\.frames), masks: results.map(\.mask), observation: observation)
+    return Window(edits: edits.map(\.frames), masks: edits.map(\.mask), observation: observation)
   }
 
   private func phaseSeconds() -> [(phase: String, seconds: Double)] {
@@ -287,7 +339,7 @@ public final class ClipEditor {
     }
     editor.warn = cache.warn
     // A trace holds what only an inversion's own run knows.
-    if editor.trace == nil, let stored = cache.find(key, plan: plan, frames: window.total) {
+    if trace == nil, let stored = cache.find(key, plan: plan, frames: window.total) {
       follow(window, of: editor, stages: [.edit])
       let inversion = editor.restored(stored, window: window)
       cache.tellFound(inversion, plan: plan, windowIndex: windowIndex)
@@ -339,7 +391,7 @@ public final class ClipEditor {
     let result = try editor.edit(
       index, of: inversion, carried: carried, keeping: keeping, masks: masks, observes: observes)
     let pictures = try editor.decode(result.latents.rows(window.carried..<window.total), edit: index)
-    if let trace = editor.trace { pictures.forEach { trace.addImage($0, of: window.count) } }
+    if let trace { pictures.forEach { trace.addImage($0, of: window.count) } }
     return (
       pictures.map { EditedFrame($0, plan.transform) }, result.kept,
       result.mask.map { Mask(mean: $0, transform: plan.transform) }, result.observed
@@ -349,7 +401,9 @@ public final class ClipEditor {
   private enum Stage { case inversion, edit }
 
   /// Turns the window editor's reports into progress, weighted by the work behind them.
-  private func follow(_ window: ClipWindow, of editor: WindowEditor, stages: Set<Stage>) {
+  ///
+  /// - Parameter editor: nil where nothing is to be done.
+  private func follow(_ window: ClipWindow, of editor: WindowEditor?, stages: Set<Stage>) {
     let works = plan.edits.map { plan.estimate.work(plan, window: window, edit: $0) }
     guard let first = works.first else { return }
     let inversionWork = first.encode + first.invert + first.reconstruct
@@ -381,7 +435,7 @@ public final class ClipEditor {
           window: index, frames: window.count, phase: phase, step: step, steps: count, operations: operations,
           savedOperations: saved, windowOperations: (operations - before, total)))
     }
-    editor.report = tell
+    editor?.report = tell
     if !stages.isEmpty { tell(stages.contains(.inversion) ? .encode : .edit(0), 0) }
   }
 }

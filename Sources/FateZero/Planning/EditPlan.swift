@@ -251,6 +251,9 @@ public struct EditPlan: Sendable {
     return kinds
   }
 
+  /// Whether each window carries frames of the one before, so that none can be edited before that one is.
+  public var windowsFollowEachOther: Bool { window(index: 1, count: 1).carriesPrevious }
+
   func window(index: Int, count: Int) -> ClipWindow { ClipWindow(index: index, count: count, coupling: coupling) }
 }
 

@@ -25,20 +25,15 @@ public final class InversionCache {
   public let folder: String
   public let limit: Int
   let tell: (String) -> Void
-  private let results: WindowResults
-  private let resumes: Bool
 
   /// - Parameters:
   ///   - folder: Made where it does not exist.
   ///   - limit: Bytes.
-  ///   - resumes: Whether windows are taken from the run before, where that did not end.
   ///   - tell: Takes what the user should know, a sentence each.
   /// - Throws: `StorageError`.
-  public init(
-    folder: String, limit: Int = defaultLimit, resumes: Bool = false, tell: @escaping (String) -> Void
-  ) throws {
-    (self.folder, self.limit, self.resumes, self.tell) = (folder, limit, resumes, tell)
-    results = try WindowResults(folder: "\(folder)/windows")
+  public init(folder: String, limit: Int = defaultLimit, tell: @escaping (String) -> Void) throws {
+    (self.folder, self.limit, self.tell) = (folder, limit, tell)
+    try Folder.make(folder)
     guard access(folder, W_OK) == 0 else { throw StorageError("cannot write to the cache \(folder)") }
   }
 
@@ -51,6 +46,9 @@ public final class InversionCache {
   }
 
   private func path(_ key: String) -> String { "\(folder)/\(key)" }
+
+  /// Where the runs that use the cache keep their finished windows; they count as its own.
+  public var windowsFolder: String { "\(folder)/windows" }
 
   // MARK: One inversion
 
@@ -103,7 +101,7 @@ public final class InversionCache {
   final class Draft {
     fileprivate let key: String
     fileprivate let path: String
-    private let lock: Int32
+    private let lock: FileLock?
     /// nil where attention is not kept.
     let record: RecordFolder?
 
@@ -113,15 +111,12 @@ public final class InversionCache {
       Folder.remove(path)
       try Folder.make(path)
       // Held as long as this process lives: what nobody holds was left by one that was killed.
-      lock = open("\(path)/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
-      _ = flock(lock, LOCK_EX | LOCK_NB)
+      lock = FileLock("\(path)/lock")
+      _ = lock?.take()
       record = keepsAttention ? RecordFolder(path: path) : nil
     }
 
-    deinit {
-      if lock >= 0 { close(lock) }
-      Folder.remove(path)
-    }
+    deinit { Folder.remove(path) }
   }
 
   /// Begins an entry, after making room for it; nil where it has no room at all or the folder cannot be written.
@@ -171,27 +166,6 @@ public final class InversionCache {
     }
   }
 
-  // MARK: Windows of a run
-
-  /// The window of that key, where the run resumes and the run before finished it; what is damaged is said.
-  func findResult(
-    _ key: String, plan: EditPlan, window: ClipWindow, kept: Int, masks: [SoftMask?]
-  ) -> WindowResults.Result? {
-    guard resumes else { return nil }
-    do { return try results.find(key, plan: plan, window: window, kept: kept, masks: masks) } catch {
-      warn("a finished window is damaged and is made anew: \(error)")
-      return nil
-    }
-  }
-
-  /// Keeps a finished window until the run has ended.
-  func keepResult(_ result: WindowResults.Result, key: String) {
-    do { try results.keep(result, key: key) } catch { warn("the window is not kept for --resume: \(error)") }
-  }
-
-  /// The run has ended well: its windows are not needed any more.
-  public func runEnded() { results.removeOwn() }
-
   // MARK: The folder
 
   /// All entries, the one used last first.
@@ -220,15 +194,19 @@ public final class InversionCache {
   public func prune(to bytes: Int) {
     lock {
       for name in Folder.names(folder) where name.hasSuffix(".partial") {
-        let descriptor = open("\(path(name))/lock", O_RDWR | O_CLOEXEC)
-        let isLeft = descriptor < 0 || flock(descriptor, LOCK_EX | LOCK_NB) == 0
-        if descriptor >= 0 { close(descriptor) }
-        if isLeft { Folder.remove(path(name)) }
+        if FileLock("\(path(name))/lock")?.take() ?? true { Folder.remove(path(name)) }
       }
-      for (path, _) in keptWindows() where bytes == 0 { unlink(path) }
+      var windows = WindowResults.held(in: windowsFolder)
+      var total = windows.reduce(0) { $0 + $1.byteCount }
       var held = entries()
-      while held.reduce(0, { $0 + $1.byteCount }) > bytes, let oldest = held.popLast() {
+      total += held.reduce(0) { $0 + $1.byteCount }
+      while total > bytes, let oldest = held.popLast() {
         Folder.remove(path(oldest.key))
+        total -= oldest.byteCount
+      }
+      while total > bytes, let oldest = windows.popLast() {
+        unlink(oldest.path)
+        total -= oldest.byteCount
       }
     }
   }
@@ -236,7 +214,7 @@ public final class InversionCache {
   /// Attention goes before latents, what was used longest ago before the rest.
   private func makeRoom(_ bytes: Int) {
     let held = entries()
-    var windows = keptWindows()
+    var windows = WindowResults.held(in: windowsFolder)
     var total = held.reduce(0) { $0 + $1.byteCount } + windows.reduce(0) { $0 + $1.byteCount }
     for entry in held.reversed() where entry.description.holdsAttention && total + bytes > limit {
       for name in Folder.names(path(entry.key)) where name.hasPrefix("step-") { unlink("\(path(entry.key))/\(name)") }
@@ -255,20 +233,11 @@ public final class InversionCache {
     }
   }
 
-  /// Finished windows of runs that have not ended, the last one first.
-  private func keptWindows() -> [(path: String, byteCount: Int)] {
-    let folder = results.folder
-    return Folder.names(folder).map { "\(folder)/\($0)" }
-      .sorted { (Folder.modification($0), $0) > (Folder.modification($1), $1) }
-      .map { ($0, Folder.size($0)) }
-  }
-
   /// Alone among the processes that use the folder.
   private func lock(_ body: () -> Void) {
-    let descriptor = open("\(folder)/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
-    defer { if descriptor >= 0 { close(descriptor) } }
-    if descriptor >= 0 { while flock(descriptor, LOCK_EX) != 0, errno == EINTR {} }
-    body()
+    let lock = FileLock("\(folder)/lock")
+    lock?.wait()
+    withExtendedLifetime(lock, body)
   }
 
   /// `entry.json`.

@@ -2,18 +2,44 @@ import Glibc
 import StableDiffusion
 import Tensors
 
-/// Finished windows of runs that have not ended, so that one that was killed can go on where it stopped: one sealed
-/// safetensors file for each, named after a digest of all that the window's frames depend on.
-final class WindowResults {
-  let folder: String
+/// Finished windows of runs that have not ended, so that one that was killed can go on where it stopped, and several can
+/// share a clip's windows: one sealed safetensors file for each, named after a digest of all that the window's frames depend
+/// on.
+public final class WindowResults {
+  public let folder: String
+  private let reuses: Bool
+  let tell: (String) -> Void
   /// Those that this run has made or used.
   private var keys: [String] = []
 
-  /// - Throws: `StorageError` where the folder cannot be made.
-  init(folder: String) throws {
-    self.folder = folder
+  /// - Parameters:
+  ///   - folder: Made where it does not exist.
+  ///   - reuses: Whether windows that other runs finished are taken.
+  ///   - tell: Takes what the user should know, a sentence each.
+  /// - Throws: `StorageError` where the folder cannot be made or written to.
+  public init(folder: String, reuses: Bool, tell: @escaping (String) -> Void) throws {
+    (self.folder, self.reuses, self.tell) = (folder, reuses, tell)
     try Folder.make(folder)
+    guard access(folder, W_OK) == 0 else { throw StorageError("cannot write to the folder \(folder)") }
   }
+
+  /// Names of the files of the windows that this run has made or used.
+  public var files: [String] { keys.map { "\($0).safetensors" } }
+
+  /// The run has ended well: nobody will go on with it.
+  public func runEnded() {
+    for key in keys { unlink(path(key)) }
+    keys = []
+  }
+
+  /// Bytes and paths of the windows in a folder, the newest first.
+  static func held(in folder: String) -> [(path: String, byteCount: Int)] {
+    Folder.names(folder).filter { $0.hasSuffix(".safetensors") }.map { "\(folder)/\($0)" }
+      .sorted { (Folder.modification($0), $0) > (Folder.modification($1), $1) }
+      .map { ($0, Folder.size($0)) }
+  }
+
+  // MARK: One window
 
   /// What a window leaves: its frames, and what later windows read of it.
   struct Result {
@@ -26,8 +52,12 @@ final class WindowResults {
 
   private func path(_ key: String) -> String { "\(folder)/\(key).safetensors" }
 
-  /// - Throws: `ModelError` where the file cannot be written.
-  func keep(_ result: Result, key: String) throws {
+  /// Keeps a finished window until the run has ended. A window that cannot be kept is said.
+  func keep(_ result: Result, key: String) {
+    do { try write(result, key: key) } catch { tell("warning: the finished window is not kept: \(error)") }
+  }
+
+  private func write(_ result: Result, key: String) throws {
     var tensors: [SealedFile.Entry] = []
     var metadata: [String: String] = [:]
     func add(_ name: String, _ parts: [Tensor]) { tensors.append(SealedFile.entry(name, parts)) }
@@ -46,13 +76,35 @@ final class WindowResults {
     keys.append(key)
   }
 
+  /// Takes the window into work. Where windows are shared and another process works on it, this waits for that one to be done
+  /// with it, or to die; the window may be found then.
+  /// - Returns: To be held while the window is in work.
+  /// - Throws: `CancellationRequested`.
+  func claim(_ key: String, cancellation: Cancellation) throws -> FileLock? {
+    guard reuses, let claim = FileLock("\(path(key)).lock", removesFile: true) else { return nil }
+    if !claim.take() {
+      tell("another process works on the same window; waiting for it")
+      try claim.wait(cancellation)
+    }
+    return claim
+  }
+
   /// - Parameters:
   ///   - kept: How many frames later windows read of this one.
   ///   - masks: What the user's masks say of those.
-  /// - Returns: nil where the window is not there.
-  /// - Throws: `ModelError` where the file is damaged.
-  func find(_ key: String, plan: EditPlan, window: ClipWindow, kept: Int, masks: [SoftMask?]) throws -> Result? {
-    guard access(path(key), F_OK) == 0 else { return nil }
+  /// - Returns: nil where the window is not there or is damaged, which is said.
+  func find(_ key: String, plan: EditPlan, window: ClipWindow, kept: Int, masks: [SoftMask?]) -> Result? {
+    guard reuses, access(path(key), F_OK) == 0 else { return nil }
+    do { return try read(key, plan: plan, window: window, kept: kept, masks: masks) } catch {
+      tell("warning: a finished window is damaged and is made anew: \(error)")
+      unlink(path(key))
+      return nil
+    }
+  }
+
+  private func read(
+    _ key: String, plan: EditPlan, window: ClipWindow, kept: Int, masks: [SoftMask?]
+  ) throws -> Result {
     let file = try SealedFile(path: path(key))
     let size = plan.workingSize
     let levels = [plan.scheduler.steps + 1, 1, plan.latentRows, plan.latentColumns, plan.channels]
@@ -77,11 +129,5 @@ final class WindowResults {
       })
     keys.append(key)
     return result
-  }
-
-  /// The run has ended: nobody will go on with it.
-  func removeOwn() {
-    for key in keys { unlink(path(key)) }
-    keys = []
   }
 }

@@ -5,14 +5,14 @@ struct Picture {
   let width: Int, height: Int
   var pixels: [UInt8]
 
-  /// Reduced by whole numbers until no side is longer than this.
-  static let longestSide = 512
+  private static let longestSide = 512
 
   init(width: Int, height: Int, pixels: [UInt8]) { (self.width, self.height, self.pixels) = (width, height, pixels) }
 
-  /// The frame, each pixel the mean of a square of the frame's.
-  init(reducing frame: FateZero.Frame) {
-    let factor = (max(frame.width, frame.height) + Self.longestSide - 1) / Self.longestSide
+  /// The frame, each pixel the mean of a square of the frame's: reduced by a whole number until no side is longer than
+  /// `longestSide`.
+  init(reducing frame: FateZero.Frame, to longestSide: Int = longestSide) {
+    let factor = (max(frame.width, frame.height) + longestSide - 1) / longestSide
     let (width, height) = (max(frame.width / factor, 1), max(frame.height / factor, 1))
     guard factor > 1 else {
       self.init(width: frame.width, height: frame.height, pixels: frame.pixels)

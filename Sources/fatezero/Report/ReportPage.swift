@@ -16,7 +16,7 @@ struct ReportPage {
     return """
       <!doctype html>
       <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-      <title>\(escaped(title)) - fatezero</title><style>\(Self.style)</style></head><body>
+      <title>\(escaped(title)) - fatezero</title><style>\(PageLooks.style)</style></head><body>
       <header><p class="brand">fatezero \(numbers.version)</p><h1>\(escaped(title))</h1>
       <p>\(plan.source.map { "from a clip of <q>\(escaped($0.prompt))</q>, " } ?? "")\(Numerals.count(numbers.frames, "frame")) \
       of \(numbers.size), edited at \(numbers.workingSize) in \(Numerals.count(numbers.steps, "step"))</p></header>
@@ -238,9 +238,20 @@ struct ReportPage {
       + "aria-label=\"Word alignment\">\(svg)</svg></div>"
   }
 
-  // MARK: - Looks
+  private static let script = """
+    const screens=[...document.querySelectorAll('.screen')],seek=document.getElementById('seek'),play=document.getElementById('play'),
+    label=document.getElementById('frame');let at=0,on=true;
+    function show(i){at=i;for(const s of screens)[...s.children].forEach((p,k)=>p.classList.toggle('on',k===i));seek.value=i;
+    const p=screens[0]&&screens[0].children[i];label.textContent=p?p.alt.split(', ').pop():''}
+    function set(v){on=v;play.textContent=on?'Pause':'Play'}
+    seek.oninput=()=>{set(false);show(+seek.value)};play.onclick=()=>set(!on);
+    setInterval(()=>{if(on&&screens[0]&&screens[0].children.length)show((at+1)%screens[0].children.length)},140);show(0);
+    """
+}
 
-  private static let style = """
+/// How pages look, in light and dark.
+enum PageLooks {
+  static let style = """
     :root{color-scheme:light dark;--ink:#1c2230;--soft:#5b6577;--line:#d5dae3;--back:#f6f7f9;--card:#fff;--a:#2f6fde;--b:#d9691c;--c:#1f9254}
     @media(prefers-color-scheme:dark){:root{--ink:#e6e9f0;--soft:#9aa4b6;--line:#343b48;--back:#14171d;--card:#1c2028;--a:#7aa7ff;--b:#ff9d57;--c:#5bd08f}}
     *{box-sizing:border-box}body{margin:0;background:var(--back);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
@@ -259,16 +270,6 @@ struct ReportPage {
     b.new,text.new{color:var(--c);fill:var(--c)}b.gone,text.gone{color:var(--soft);fill:var(--soft);text-decoration:line-through}
     .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));gap:8px}
     .scale{display:inline-block;width:64px;height:.8em;border-radius:3px;background:linear-gradient(90deg,#000005,#570f6e,#bd3654,#fa8f0a,#fcffa3)}
-    """
-
-  private static let script = """
-    const screens=[...document.querySelectorAll('.screen')],seek=document.getElementById('seek'),play=document.getElementById('play'),
-    label=document.getElementById('frame');let at=0,on=true;
-    function show(i){at=i;for(const s of screens)[...s.children].forEach((p,k)=>p.classList.toggle('on',k===i));seek.value=i;
-    const p=screens[0]&&screens[0].children[i];label.textContent=p?p.alt.split(', ').pop():''}
-    function set(v){on=v;play.textContent=on?'Pause':'Play'}
-    seek.oninput=()=>{set(false);show(+seek.value)};play.onclick=()=>set(!on);
-    setInterval(()=>{if(on&&screens[0]&&screens[0].children.length)show((at+1)%screens[0].children.length)},140);show(0);
     """
 }
 

@@ -1,0 +1,198 @@
+import FateZero
+import MediaIO
+
+/// What `fatezero batch` reads (docs/batch.md): clips, edits, and settings of which some are grids. Each clip is edited by
+/// each edit with each combination of the grids' values.
+struct JobsFile {
+  /// Folder of the results, as written.
+  let output: String?
+  let jobs: [EditJobDescription]
+
+  private static let maximumJobs = 100_000
+  /// Options that belong to the batch and not to one of its edits.
+  private static let reserved: Set = [
+    "cache", "cache-size", "resume", "progress", "trace", "edit", "path", "name", "edits",
+  ]
+  /// Options that take no value.
+  private static let flags: Set = ["preview", "blend-latents"]
+  /// Options that name a file of each result; in a jobs file they are true or false.
+  private static let files: Set = ["report", "mask-output"]
+
+  /// An option of `fatezero edit` with its value.
+  private struct Option {
+    let name: String
+    let value: ConfigurationValue
+  }
+
+  /// - Parameters:
+  ///   - name: How messages call the file.
+  ///   - folder: Where the results go, over what the file says; relative to the file's folder.
+  /// - Throws: `CommandFailure`.
+  init(yaml: String, name: String) throws {
+    let root = try ConfigurationValue(yaml: yaml, name: name)
+    for (key, value) in try root.entries ?? []
+    where !["output", "extension", "clips", "edits", "settings"].contains(key) {
+      throw value.unfit("one of output, extension, clips, edits, settings")
+    }
+    output = try root["output"]?.text()
+    let ending = try root["extension"]?.text() ?? "mp4"
+    guard !ending.isEmpty, ending.allSatisfy({ $0.isLetter || $0.isNumber }) else {
+      throw try root.required("extension").unfit("the ending of a file's name, like mp4")
+    }
+    var fixed: [Option] = []
+    var grids: [(name: String, values: [ConfigurationValue])] = []
+    for option in try Self.options(try root["settings"], except: []) {
+      guard option.value.isList else {
+        fixed.append(option)
+        continue
+      }
+      let values = try option.value.list()
+      if values.isEmpty { throw option.value.unfit("a value, or a list of at least one") }
+      grids.append((option.name, values))
+    }
+    let commonEdits = try root["edits"]?.list()
+
+    var jobs: [EditJobDescription] = []
+    let clips = try root.required("clips")
+    for clip in try clips.list() {
+      let path = try clip.entries == nil ? clip.text() : clip.required("path").text()
+      let clipName = try clip.entries == nil ? nil : clip["name"]?.text()
+      let ownEdits = try clip.entries == nil ? nil : clip["edits"]?.list()
+      guard let edits = ownEdits ?? commonEdits, !edits.isEmpty else {
+        throw clip.unfit("a clip with edits, or stand beside edits for all clips")
+      }
+      let clipOptions = try Self.options(clip.entries == nil ? nil : clip, except: ["path", "name", "edits"])
+      for edit in edits {
+        let prompt = try edit.entries == nil ? edit.text() : edit.required("edit").text()
+        let editName = try edit.entries == nil ? nil : edit["name"]?.text()
+        let editOptions = try Self.options(edit.entries == nil ? nil : edit, except: ["edit", "name"])
+        for grid in grids {
+          if let twice = (clipOptions + editOptions).first(where: { $0.name == grid.name }) {
+            throw twice.value.unfit("left out: settings has a grid of \(grid.name)")
+          }
+        }
+        // The nearest to the edit wins.
+        var options: [Option] = []
+        for option in fixed + clipOptions + editOptions {
+          options.removeAll { $0.name == option.name }
+          options.append(option)
+        }
+        for choice in try Self.combinations(grids, atMost: Self.maximumJobs - jobs.count) {
+          let parts =
+            [Self.namePart(clipName ?? Self.stem(path)), Self.namePart(editName ?? OutputName.fileName(of: prompt))]
+            + (try choice.map { Self.namePart("\($0.name)-\(try $0.value.text())") })
+          var name = parts.joined(separator: "_")
+          var number = 2
+          while jobs.contains(where: { $0.name == name }) {
+            name = parts.joined(separator: "_") + "_\(number)"
+            number += 1
+          }
+          jobs.append(
+            EditJobDescription(
+              name: name, clip: path, clipName: clipName ?? Self.stem(path), edit: prompt, file: "\(name).\(ending)",
+              grid: try choice.map { EditJobDescription.Setting(name: $0.name, value: try $0.value.text()) },
+              options: try (options + choice).map(Self.argument)))
+        }
+      }
+    }
+    guard !jobs.isEmpty else { throw clips.unfit("a list of at least one clip") }
+    self.jobs = jobs
+  }
+
+  private static func options(_ mapping: ConfigurationValue?, except: Set<String>) throws -> [Option] {
+    guard let mapping else { return [] }
+    guard let entries = try mapping.entries else { throw mapping.unfit("options of fatezero edit with their values") }
+    return try entries.filter { !except.contains($0.0) }.map { name, value in
+      if reserved.contains(name) { throw value.unfit("elsewhere: \(name) is not an option of a single edit here") }
+      return Option(name: name, value: value)
+    }
+  }
+
+  /// The option as `edit` takes it; one that names a file of the result gets that name later.
+  private static func argument(_ option: Option) throws -> EditJobDescription.Option {
+    if files.contains(option.name) { return .file(option.name, try option.value.flag()) }
+    if flags.contains(option.name) {
+      if try option.value.flag() { return .argument("--\(option.name)") }
+      return .argument(option.name == "preview" ? nil : "--no-\(option.name)")
+    }
+    return .argument("--\(option.name)=\(try option.value.text())")
+  }
+
+  private static func combinations(
+    _ grids: [(name: String, values: [ConfigurationValue])], atMost limit: Int
+  ) throws -> [[Option]] {
+    var result: [[Option]] = [[]]
+    for grid in grids {
+      let (count, overflows) = result.count.multipliedReportingOverflow(by: grid.values.count)
+      guard !overflows, count <= limit else {
+        throw CommandFailure(.data, "the grids make more than \(maximumJobs) jobs; split the file")
+      }
+      result = result.flatMap { start in grid.values.map { start + [Option(name: grid.name, value: $0)] } }
+    }
+    if limit < result.count { throw CommandFailure(.data, "the file makes more than \(maximumJobs) jobs; split it") }
+    return result
+  }
+
+  /// What fits the name of a file.
+  private static func namePart(_ text: String) -> String {
+    var result = ""
+    for character in text where result.count < 60 {
+      if character.isLetter || character.isNumber || ".+-".contains(character) {
+        result.append(character)
+      } else if result.last != "-" {
+        result.append("-")
+      }
+    }
+    return result.isEmpty || result.first == "." ? "clip\(result)" : result
+  }
+
+  /// `a/b.mp4` -> `b`.
+  private static func stem(_ path: String) -> String {
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return name }
+    return String(name[..<dot])
+  }
+}
+
+/// One edit of a batch.
+struct EditJobDescription: Codable, Equatable {
+  enum Option: Codable, Equatable {
+    /// As `fatezero edit` takes it; nil says nothing.
+    case argument(String?)
+    /// An option that names a file beside the result, or none.
+    case file(String, Bool)
+  }
+  struct Setting: Codable, Equatable {
+    let name: String, value: String
+  }
+
+  /// Unique in the batch, and part of file names.
+  let name: String
+  let clip: String
+  let clipName: String
+  let edit: String
+  /// The result's name in the output folder.
+  let file: String
+  /// What the grids chose.
+  let grid: [Setting]
+  let options: [Option]
+
+  /// - Parameters:
+  ///   - output: The folder of the results.
+  ///   - folder: The job's own.
+  func arguments(output: String, folder: String) -> [String] {
+    let stem = file[..<(file.lastIndex(of: ".") ?? file.endIndex)]
+    let ending = file[stem.endIndex...]
+    return [clip, "\(output)/\(file)", "--edit=\(edit)", "-y"]
+      + options.compactMap { option in
+        switch option {
+        case .argument(let text): text
+        case .file(_, false): nil
+        case .file("report", true): "--report=\(folder)/report"
+        case .file(let name, true): "--\(name)=\(output)/\(stem)-\(name == "mask-output" ? "mask" : name)\(ending)"
+        }
+      }
+  }
+
+  var hasReport: Bool { options.contains(.file("report", true)) }
+}

@@ -1,0 +1,191 @@
+import FateZero
+import FoundationEssentials
+import Glibc
+import MediaIO
+
+/// The page of a batch: every clip with all that was made of it. Its pictures lie beside it.
+final class OverviewPage {
+  /// Frames of a clip that are shown: at least half as many and at most so many, evenly spread.
+  private static let shownFrames = 16
+  private static let longestSide = 256
+
+  private let folder: JobFolder
+  private let jobs: [EditJobDescription]
+  /// Clips that could not be read, which is not tried again.
+  private var unreadable: Set<String> = []
+
+  init(folder: JobFolder) throws {
+    guard case .edits(let jobs) = folder.plan.work else {
+      throw CommandFailure(.usage, "\(folder.path) holds the windows of one clip, which has no page")
+    }
+    (self.folder, self.jobs) = (folder, jobs)
+  }
+
+  /// Writes the page as things stand.
+  func write() throws {
+    let path = "\(folder.path)/index.html"
+    do { try Data(try html().utf8).write(to: URL(filePath: path), options: .atomic) } catch {
+      throw CommandFailure(.cannotCreate, "\(path) cannot be written: \(String(cString: strerror(errno)))")
+    }
+  }
+
+  // MARK: - Pictures
+
+  /// Paths of a clip's pictures from the page, made where they are not there yet.
+  ///
+  /// - Parameters:
+  ///   - place: Folder of the pictures, from the page.
+  ///   - key: Names the clip as it is now; pictures of another are made anew.
+  private func pictures(
+    of path: String, _ options: InputOptions = InputOptions(), in place: String, key: String
+  ) -> [String] {
+    let place = "\(place)/frames"
+    let absolute = "\(folder.path)/\(place)"
+    func names() -> [String] {
+      ((try? FileManager.default.contentsOfDirectory(atPath: absolute)) ?? []).filter { $0.hasSuffix(".png") }.sorted()
+        .map { "\(place)/\($0)" }
+    }
+    let mark = Data(key.utf8)
+    if FileManager.default.contents(atPath: "\(absolute)/of") == mark { return names() }
+    guard !unreadable.contains(place) else { return [] }
+    do {
+      try? FileManager.default.removeItem(atPath: absolute)
+      try FileManager.default.createDirectory(atPath: absolute, withIntermediateDirectories: true)
+      for (index, picture) in try Self.frames(of: path, options).enumerated() {
+        let png = try PNGEncoder(width: picture.width, height: picture.height).encode(picture.pixels)
+        try Data(png).write(to: URL(filePath: "\(absolute)/\(index < 10 ? "0" : "")\(index).png"))
+      }
+      try mark.write(to: URL(filePath: "\(absolute)/of"), options: .atomic)
+      return names()
+    } catch {
+      unreadable.insert(place)
+      StandardError.line("fatezero: warning: \(path) is not shown: \(error)")
+      return []
+    }
+  }
+
+  /// Frames evenly spread over a clip of any length, in one pass: whenever there are too many, every other one goes.
+  private static func frames(of path: String, _ options: InputOptions) throws -> [Picture] {
+    let reader = try MediaReader(
+      path: path, options: options, warn: { _ in }, isCancelled: { Interruption.isRequested })
+    var kept: [Picture] = []
+    var spacing = 1
+    var index = 0
+    while let frame = try reader.nextFrame() {
+      if index % spacing == 0 {
+        kept.append(
+          Picture(
+            reducing: try Frame(width: frame.width, height: frame.height, pixels: frame.pixels), to: longestSide))
+      }
+      if kept.count > shownFrames {
+        kept = stride(from: 0, to: kept.count, by: 2).map { kept[$0] }
+        spacing *= 2
+      }
+      index += 1
+    }
+    return kept
+  }
+
+  private static func stamp(_ path: String) -> String {
+    var status = stat()
+    return stat(path, &status) == 0 ? "\(status.st_size) \(status.st_mtim.tv_sec) \(status.st_mtim.tv_nsec)" : ""
+  }
+
+  // MARK: - Page
+
+  private func html() throws -> String {
+    var clips: [(name: String, jobs: [Int])] = []
+    for (index, job) in jobs.enumerated() {
+      if let place = clips.firstIndex(where: { $0.name == job.clipName }) {
+        clips[place].jobs.append(index)
+      } else {
+        clips.append((job.clipName, [index]))
+      }
+    }
+    let done = jobs.indices.filter { folder.done($0 + 1) != nil }.count
+    let failed = jobs.indices.filter { folder.failed($0 + 1) != nil }.count
+    let sections = try clips.map { clip in
+      "<section><h2>\(escaped(clip.name))</h2><div class=\"cards\">\(try source(clip.jobs[0]))"
+        + clip.jobs.map(card).joined() + "</div></section>"
+    }.joined()
+    return """
+      <!doctype html>
+      <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+      <title>\(jobs.count) edits - fatezero</title><style>\(PageLooks.style)\(Self.style)</style></head><body>
+      <header><p class="brand">fatezero \(toolVersion)</p><h1>\(Numerals.count(clips.count, "clip")), \
+      \(Numerals.count(jobs.count, "edit"))</h1><p>\(done) done\(failed > 0 ? ", \(failed) failed" : "")\
+      \(done + failed < jobs.count ? ", \(jobs.count - done - failed) to do" : "")</p>\(filters)</header>
+      <main>\(sections)</main><script>\(Self.script)</script></body></html>
+
+      """
+  }
+
+  private func source(_ index: Int) throws -> String {
+    // Of the same clip other parts may be edited; the first job's is shown.
+    let options = try EditOptions.parse(folder.arguments(of: index + 1))
+    guard let job = try? EditJob(options), let input = job.input else { return "" }
+    let names = pictures(
+      of: input, job.inputOptions, in: "jobs/\(jobs[index].name)/clip", key: "\(input) \(Self.stamp(input))")
+    return figure(names, caption: "<b>The clip</b>", alt: "The clip")
+  }
+
+  private func card(_ index: Int) -> String {
+    let job = jobs[index]
+    let state: String
+    var names: [String] = []
+    let result = "\(folder.path)/\(job.file)"
+    let file = escaped(job.file)
+    if let done = folder.done(index + 1) {
+      names = pictures(of: result, in: "jobs/\(job.name)", key: Self.stamp(result))
+      state =
+        "<a href=\"\(file)\">clip</a>"
+        + (job.hasReport ? " · <a href=\"\(escaped("jobs/\(job.name)/report/index.html"))\">report</a>" : "")
+        + " · \(Numerals.duration(done.seconds))"
+    } else if let failed = folder.failed(index + 1) {
+      state = "<span class=\"failed\">failed: \(escaped(failed.message))</span>"
+    } else {
+      state = "to do"
+    }
+    let settings = job.grid.map { "<span class=\"chip\">\(escaped($0.name)) \(escaped($0.value))</span>" }.joined(
+      separator: " ")
+    let data = job.grid.enumerated().map { " data-g\($0)=\"\(escaped($1.value))\"" }.joined()
+    return figure(
+      names, caption: "<b>\(escaped(job.edit))</b><br>\(settings)<br><small>\(index + 1): \(state)</small>",
+      alt: job.edit, data: data)
+  }
+
+  private func figure(_ names: [String], caption: String, alt: String, data: String = "") -> String {
+    let pictures = names.enumerated().map { index, name in
+      "<img\(index == 0 ? " class=\"on\"" : "") loading=\"lazy\" src=\"\(escaped(name))\" alt=\"\(escaped(alt)), picture \(index + 1)\">"
+    }.joined()
+    return
+      "<figure class=\"card\"\(data)><div class=\"screen\(names.isEmpty ? " none" : "")\">\(pictures)</div><figcaption>\(caption)</figcaption></figure>"
+  }
+
+  /// One choice for each grid.
+  private var filters: String {
+    guard let first = jobs.first, !first.grid.isEmpty else { return "" }
+    return "<p class=\"filters\">"
+      + first.grid.enumerated().map { position, setting in
+        var values: [String] = []
+        for job in jobs where !values.contains(job.grid[position].value) { values.append(job.grid[position].value) }
+        return "<label>\(escaped(setting.name)) <select data-g=\"\(position)\"><option value=\"\">all</option>"
+          + values.map { "<option>\(escaped($0))</option>" }.joined() + "</select></label> "
+      }.joined() + "</p>"
+  }
+
+  private static let style = """
+    header,main{max-width:1400px}.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(200px,45%),1fr));gap:14px;margin-top:10px}
+    .card figcaption{text-align:left;overflow-wrap:anywhere;margin-top:4px}.card b{color:var(--ink)}
+    .screen.none{aspect-ratio:1;border:1px dashed var(--line);border-radius:8px}
+    .chip{display:inline-block;border:1px solid var(--line);border-radius:8px;padding:0 6px;font-size:.8rem}
+    .failed{color:var(--b)}.filters{display:flex;flex-wrap:wrap;gap:14px}select{font:inherit}a{color:var(--a)}
+    """
+
+  private static let script = """
+    let at=0;setInterval(()=>{at++;for(const s of document.querySelectorAll('.screen')){const n=s.children.length;
+    if(n>1)[...s.children].forEach((p,k)=>p.classList.toggle('on',k===at%n))}},140);
+    const choices=[...document.querySelectorAll('select')];for(const c of choices)c.onchange=()=>{
+    for(const f of document.querySelectorAll('.card'))f.hidden=choices.some(c=>c.value&&f.hasAttribute('data-g'+c.dataset.g)&&f.getAttribute('data-g'+c.dataset.g)!==c.value)}
+    """
+}
