@@ -33,10 +33,11 @@ struct CacheCommand: ParsableCommand {
     func run() throws {
       let entries = try place.open()?.entries() ?? []
       for entry in entries {
-        print(
-          "\(entry.key)  \(Numerals.bytes(entry.byteCount))  \(Numerals.count(entry.description.frames, "frame")) of \(entry.description.size)  "
-            + "\(Numerals.count(entry.description.steps, "step"))\(entry.description.holdsAttention ? "" : "  latents only")  \(entry.description.source)"
-        )
+        let contents = entry.description.map {
+          "\(Numerals.count($0.frames, "frame")) of \($0.size)  \(Numerals.count($0.steps, "step"))"
+            + "\($0.holdsAttention ? "" : "  latents only")  \($0.source)"
+        }
+        print("\(entry.key)  \(Numerals.bytes(entry.byteCount))  \(contents ?? "damaged")")
       }
       let total = entries.reduce(0) { $0 + $1.byteCount }
       print("\(Numerals.count(entries.count, "inversion")), \(Numerals.bytes(total))")

@@ -55,10 +55,8 @@ struct CacheOptions: ParsableArguments {
 
   static func byteCount(_ text: String?) throws -> Int? {
     guard let text else { return nil }
-    var settings = Settings()
-    do { try settings.set("memory-limit", to: text) } catch let error as SettingsError {
-      throw CommandFailure(.usage, "--cache-size: \(error.description)")
+    do { return try Settings.byteCount(text, name: "--cache-size") } catch let error as SettingsError {
+      throw CommandFailure(.usage, error.description)
     }
-    return settings.memoryLimit
   }
 }

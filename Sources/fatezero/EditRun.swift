@@ -115,7 +115,7 @@ final class EditRun {
       let report = PlanReport(
         job: job, plan: plan, frames: frameCount,
         operationsPerSecond: try MachineSpeed.operationsPerSecond(device, cancellation: Interruption.cancellation),
-        memoryLimit: job.memoryLimit)
+        memoryLimit: job.memoryLimit, observes: page != nil)
       if case .only(let range) = selection {
         tell("windows \(range.lowerBound + 1) to \(range.upperBound) of \(report.headline)")
       } else {
@@ -127,7 +127,7 @@ final class EditRun {
     for (path, writer) in zip(outputs, writers) { tell("\(path == "-" ? "standard output" : path): \(writer.summary)") }
 
     let trace = options.trace.map { _ in Trace() }
-    progress.totalOperations = frameCount.map { plan.operations(frames: $0) }
+    progress.totalOperations = frameCount.map { plan.operations(frames: $0, observes: page != nil) }
     progress.windowCount = windowCount
     let editor = ClipEditor(
       plan: plan, selection: selection, cancellation: Interruption.cancellation, memoryLimit: job.memoryLimit,

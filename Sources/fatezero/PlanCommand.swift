@@ -25,7 +25,7 @@ struct PlanCommand: ParsableCommand {
     let report = PlanReport(
       job: job, plan: plan, frames: frames,
       operationsPerSecond: try MachineSpeed.operationsPerSecond(device, cancellation: Interruption.cancellation),
-      memoryLimit: job.memoryLimit)
+      memoryLimit: job.memoryLimit, observes: options.report != nil)
     print(report.text)
   }
 

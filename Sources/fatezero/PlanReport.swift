@@ -10,6 +10,8 @@ struct PlanReport {
   let frames: Int?
   let operationsPerSecond: Double
   let memoryLimit: Int?
+  /// Whether a report is written, which takes a pass more.
+  let observes: Bool
 
   var text: String {
     var lines = [
@@ -80,7 +82,7 @@ struct PlanReport {
   }
 
   /// The run's, or one window's where the number of frames is unknown.
-  var seconds: Double { plan.operations(frames: framesAtOnce) / operationsPerSecond }
+  var seconds: Double { plan.operations(frames: framesAtOnce, observes: observes) / operationsPerSecond }
 
   /// First guess, corrected while the edit runs.
   var time: String {

@@ -407,7 +407,7 @@ public final class ClipEditor {
     let works = plan.edits.map { plan.estimate.work(plan, window: window, edit: $0) }
     guard let first = works.first else { return }
     let inversionWork = first.encode + first.invert + first.reconstruct
-    let editWork = works.reduce(0) { $0 + $1.edit + $1.decode }
+    let editWork = works.reduce(observes ? first.observe : 0) { $0 + $1.edit + $1.decode }
     let total =
       (stages.contains(.inversion) ? inversionWork : 0)
       + (stages.contains(.edit) ? editWork : 0)
@@ -416,20 +416,25 @@ public final class ClipEditor {
     let (before, saved) = (operations, savedOperations)
     let steps = plan.scheduler.steps
     let index = windowIndex
-    let costs = { (phase: Progress.Phase) -> (cost: Double, count: Int) in
-      switch phase {
-      case .encode: (first.encode, window.count)
-      case .invert: (first.invert, steps)
-      case .reconstruct: (first.reconstruct, steps)
-      case .edit(let edit): (works[edit].edit, steps)
-      case .decode(let edit): (edit.map { works[$0].decode } ?? 0, window.count)
-      }
+    // A run may reconstruct twice, for its attention and for an observation.
+    let reconstructions = (first.reconstruct > 0 ? 1 : 0) + (observes ? 1 : 0)
+    let reconstruct = first.reconstruct + (observes ? first.observe - first.decode : 0)
+    let costs = { (phase: Progress.Phase) -> (ofStep: Double, count: Int) in
+      let (cost, count) =
+        switch phase {
+        case .encode: (first.encode, window.count)
+        case .invert: (first.invert, steps)
+        case .reconstruct: (reconstruct / Double(max(reconstructions, 1)), steps)
+        case .edit(let edit): (works[edit].edit, steps)
+        case .decode(let edit): (works[edit ?? 0].decode, window.count)
+        }
+      return (cost / Double(count), count)
     }
     let tell = { [weak self] (phase: Progress.Phase, step: Int) in
       guard let self else { return }
       let (cost, count) = costs(phase)
       if phases.last?.name != phase.name { phases.append((phase.name, .now)) }
-      if step > 0 { operations += cost / Double(count) }
+      if step > 0 { operations += cost }
       progress(
         Progress(
           window: index, frames: window.count, phase: phase, step: step, steps: count, operations: operations,

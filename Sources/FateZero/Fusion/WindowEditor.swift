@@ -303,10 +303,12 @@ final class WindowEditor {
     let sum = emptySum
     var state = inversion.latents[scheduler.steps]
     for step in 0..<scheduler.steps {
+      let (before, timestep) = (state, scheduler.timesteps[step])
       let output = try pass(
-        state, timestep: scheduler.timesteps[step], text: source, window: window,
-        processor: observing(PlainAttention(), sum))
-      state = try perform { try scheduler.denoise(state, output: output, step: step, device: device) }
+        before, timestep: timestep, text: source, window: window, processor: observing(PlainAttention(), sum))
+      state = try perform { try scheduler.denoise(before, output: output, step: step, device: device) }
+      try checkFinite(
+        state, "step \(step + 1) of the reconstruction", from: before, timestep: timestep, text: source, window: window)
       report(.reconstruct, step + 1)
     }
     return (state, plan.source.flatMap { sum?.maps($0, window: window) })

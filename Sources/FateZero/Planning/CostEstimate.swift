@@ -23,6 +23,8 @@ struct CostEstimate: Sendable {
     let edit: Double
     /// Of one edit.
     let decode: Double
+    /// Of the pass that an observation takes more, with its decoding.
+    let observe: Double
   }
 
   func work(_ plan: EditPlan, window: ClipWindow, edit: PlannedEdit) -> Work {
@@ -39,7 +41,7 @@ struct CostEstimate: Sendable {
       encode: frame.encode * Double(window.count), invert: pass * steps,
       reconstruct: plan.reconstructionTokens == nil ? 0 : 2 * pass * steps,
       edit: pass * (steps * (edit.settings.guidanceScale > 1 ? 2 : 1) + recomputed),
-      decode: frame.decode * Double(window.count))
+      decode: frame.decode * Double(window.count), observe: pass * steps + frame.decode * Double(window.count))
   }
 
   /// Bytes of the record of one step and of the whole record. In floating point: absurd settings must not overflow.
@@ -130,11 +132,14 @@ extension EditPlan {
   }
 
   /// Floating-point operations of the whole run.
-  public func operations(frames: Int) -> Double {
+  /// - Parameter observes: Whether its windows come with an observation.
+  public func operations(frames: Int, observes: Bool = false) -> Double {
     windowKinds(frames: frames).reduce(0) { total, kind in
       let works = edits.map { estimate.work(self, window: kind.window, edit: $0) }
       guard let first = works.first else { return total }
-      let window = first.encode + first.invert + first.reconstruct + works.reduce(0) { $0 + $1.edit + $1.decode }
+      let window =
+        first.encode + first.invert + first.reconstruct + (observes ? first.observe : 0)
+        + works.reduce(0) { $0 + $1.edit + $1.decode }
       return total + Double(kind.times) * window
     }
   }

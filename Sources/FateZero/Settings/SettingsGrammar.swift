@@ -95,7 +95,7 @@ enum Grammar {
       digits = digits.dropLast()
     }
     guard let value = Double(digits), value.isFinite, value >= 0, value * Double(unit) < 0x1p62 else {
-      throw SettingsError("\"\(text)\" is not an amount of memory; write it like 8G or 512M", in: name)
+      throw SettingsError("\"\(text)\" is not a number of bytes; write it like 8G or 512M", in: name)
     }
     return Int(value * Double(unit))
   }
@@ -116,5 +116,14 @@ enum Grammar {
   private static func bounds(_ range: ClosedRange<Double>) -> String {
     range.upperBound == .greatestFiniteMagnitude
       ? "it is \(range.lowerBound) or more" : "it is \(range.lowerBound) to \(range.upperBound)"
+  }
+}
+
+extension Settings {
+  /// Bytes in the notation of the settings: `8G`, `512M`.
+  /// - Parameter name: How the error calls the value.
+  /// - Throws: `SettingsError`.
+  public static func byteCount(_ text: String, name: String) throws -> Int {
+    try Grammar.byteCount(text, name: name)
   }
 }

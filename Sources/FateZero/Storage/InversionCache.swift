@@ -14,7 +14,8 @@ public final class InversionCache {
   public struct Entry: Sendable {
     /// 32 hexadecimal digits.
     public let key: String
-    public let description: Description
+    /// nil where it is damaged.
+    public let description: Description?
     public let byteCount: Int
     /// Seconds since 1970.
     public let lastUse: Int
@@ -171,20 +172,21 @@ public final class InversionCache {
   /// All entries, the one used last first.
   public func entries() -> [Entry] {
     Folder.names(folder).compactMap { name in
-      guard name.count == 32, let description = try? Description(path(name)) else { return nil }
+      guard name.count == 32, Folder.exists(path(name)) else { return nil }
       return Entry(
-        key: name, description: description, byteCount: Folder.byteCount(path(name)),
+        key: name, description: try? Description(path(name)), byteCount: Folder.byteCount(path(name)),
         lastUse: Folder.modification("\(path(name))/entry.json"))
     }.sorted { ($0.lastUse, $0.key) > ($1.lastUse, $1.key) }
   }
 
   /// What is wrong with an entry, file by file; empty where all is as it was written.
   public func damage(of entry: Entry) -> [String] {
-    Folder.names(path(entry.key)).filter { $0.hasSuffix(".safetensors") }.sorted().compactMap { name in
-      let path = "\(path(entry.key))/\(name)"
-      do { _ = try SealedFile(path: path) } catch { return "\(error)" }
-      return nil
-    }
+    (entry.description == nil ? ["\(path(entry.key))/entry.json is damaged"] : [])
+      + Folder.names(path(entry.key)).filter { $0.hasSuffix(".safetensors") }.sorted().compactMap { name in
+        let path = "\(path(entry.key))/\(name)"
+        do { _ = try SealedFile(path: path) } catch { return "\(error)" }
+        return nil
+      }
   }
 
   /// Removes an entry.
@@ -216,9 +218,9 @@ public final class InversionCache {
     let held = entries()
     var windows = WindowResults.held(in: windowsFolder)
     var total = held.reduce(0) { $0 + $1.byteCount } + windows.reduce(0) { $0 + $1.byteCount }
-    for entry in held.reversed() where entry.description.holdsAttention && total + bytes > limit {
+    for entry in held.reversed() where total + bytes > limit {
+      guard var description = entry.description, description.holdsAttention else { continue }
       for name in Folder.names(path(entry.key)) where name.hasPrefix("step-") { unlink("\(path(entry.key))/\(name)") }
-      var description = entry.description
       description.holdsAttention = false
       try? description.write(to: path(entry.key))
       total -= entry.byteCount - Folder.byteCount(path(entry.key))
