@@ -42,84 +42,115 @@ WIDE_INLINE void logits_of_panel(
   }
 }
 
-/// accumulators (ROWS, 16 * vectors) += exponentials (ROWS, pairs of columns) times values (pairs, channel_stride).
+/// accumulators (ROWS, 16 * vectors + 8 * halves) += exponentials (ROWS, pairs of columns) times values
+/// (pairs, channel_stride). `halves` is 0 or 1.
 WIDE_INLINE void accumulate(
-    const int vectors, const uint32_t *exponentials, size_t stride, const uint32_t *values, size_t pairs,
-    size_t channel_stride, float *accumulators) {
+    const int vectors, const int halves, const uint32_t *exponentials, size_t stride, const uint32_t *values,
+    size_t pairs, size_t channel_stride, float *accumulators) {
   __m512 sums[ROWS][2];
+  __m256 half_sums[ROWS];
 #pragma unroll
-  for (int r = 0; r < ROWS; r++)
+  for (int r = 0; r < ROWS; r++) {
+    float *from = accumulators + (size_t)r * channel_stride;
 #pragma unroll
-    for (int v = 0; v < vectors; v++) sums[r][v] = _mm512_loadu_ps(accumulators + (size_t)r * channel_stride + 16 * v);
+    for (int v = 0; v < vectors; v++) sums[r][v] = _mm512_loadu_ps(from + 16 * v);
+    if (halves) half_sums[r] = _mm256_loadu_ps(from + 16 * vectors);
+  }
   for (size_t c = 0; c < pairs; c++) {
+    const uint32_t *row = values + c * channel_stride;
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
       __m512bh exponential = everywhere(exponentials + (size_t)r * stride + c);
 #pragma unroll
-      for (int v = 0; v < vectors; v++)
-        sums[r][v] = _mm512_dpbf16_ps(sums[r][v], exponential, wide(values + c * channel_stride + 16 * v));
+      for (int v = 0; v < vectors; v++) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], exponential, wide(row + 16 * v));
+      if (halves)
+        half_sums[r] = _mm256_dpbf16_ps(
+            half_sums[r], (__m256bh)_mm512_castsi512_si256((__m512i)exponential),
+            (__m256bh)_mm256_loadu_si256((const void *)(row + 16 * vectors)));
     }
   }
 #pragma unroll
-  for (int r = 0; r < ROWS; r++)
+  for (int r = 0; r < ROWS; r++) {
+    float *to = accumulators + (size_t)r * channel_stride;
 #pragma unroll
-    for (int v = 0; v < vectors; v++) _mm512_storeu_ps(accumulators + (size_t)r * channel_stride + 16 * v, sums[r][v]);
-}
-
-/// The same for 8 channels.
-WIDE_INLINE void accumulate_half(
-    const uint32_t *exponentials, size_t stride, const uint32_t *values, size_t pairs, size_t channel_stride,
-    float *accumulators) {
-  __m256 sums[ROWS];
-#pragma unroll
-  for (int r = 0; r < ROWS; r++) sums[r] = _mm256_loadu_ps(accumulators + (size_t)r * channel_stride);
-  for (size_t c = 0; c < pairs; c++) {
-    __m256bh value = (__m256bh)_mm256_loadu_si256((const void *)(values + c * channel_stride));
-#pragma unroll
-    for (int r = 0; r < ROWS; r++)
-      sums[r] = _mm256_dpbf16_ps(
-          sums[r], (__m256bh)_mm256_set1_epi32((int)exponentials[(size_t)r * stride + c]), value);
+    for (int v = 0; v < vectors; v++) _mm512_storeu_ps(to + 16 * v, sums[r][v]);
+    if (halves) _mm256_storeu_ps(to + 16 * vectors, half_sums[r]);
   }
-#pragma unroll
-  for (int r = 0; r < ROWS; r++) _mm256_storeu_ps(accumulators + (size_t)r * channel_stride, sums[r]);
 }
 
-/// A row of numbers becomes pairs, in place. `columns` is a multiple of a panel.
-WIDE_INLINE void round_row(float *row, size_t columns) {
+/// 2^x for x <= 0 by a polynomial (Chebyshev's interpolation), relative error below 4e-6: a thousandth of what rounding to
+/// bfloat16 takes. Below -126 it is 2^-126; not-a-number stays.
+WIDE_INLINE __m512 exp2_negative(__m512 x) {
+  x = _mm512_max_ps(_mm512_set1_ps(-126.0f), x);
+  __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), part = x - whole;
+  __m512 p = _mm512_set1_ps(0.00966637f);
+  p = _mm512_fmadd_ps(p, part, _mm512_set1_ps(0.05592198f));
+  p = _mm512_fmadd_ps(p, part, _mm512_set1_ps(0.24022349f));
+  p = _mm512_fmadd_ps(p, part, _mm512_set1_ps(0.69312105f));
+  p = _mm512_fmadd_ps(p, part, _mm512_set1_ps(1.0f));
+  return _mm512_scalef_ps(p, whole);
+}
+
+/// As meet_logits, of logits in units of ln 2; the exponentials become pairs, in place. `columns` is a multiple of a panel.
+WIDE_INLINE void meet_row(float *row, size_t columns, ptrdiff_t visible, softmax_state state, size_t channels) {
+  for (size_t c = visible < 0 ? 0 : (size_t)visible; c < columns; c++) row[c] = -INFINITY;
+  __m512 left = _mm512_loadu_ps(row), right = _mm512_loadu_ps(row + 16);
+  for (size_t c = 32; c < columns; c += 32) {
+    // The second operand is returned where one is not a number, which the exponentials show.
+    left = _mm512_max_ps(_mm512_loadu_ps(row + c), left);
+    right = _mm512_max_ps(_mm512_loadu_ps(row + c + 16), right);
+  }
+  float largest = _mm512_reduce_max_ps(_mm512_max_ps(left, right));
+  if (largest > *state.maximum) {
+    float factor = kernel_exp_negative((*state.maximum - largest) * 0.693147181f);
+    for (size_t c = 0; c < channels; c++) state.accumulators[c] *= factor;
+    *state.sum *= factor;
+    *state.maximum = largest;
+  }
+  __m512 maximum = _mm512_set1_ps(*state.maximum), sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
   for (size_t c = 0; c < columns; c += 32) {
-    __m512bh rounded = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(row + c + 16), _mm512_loadu_ps(row + c));
-    _mm512_storeu_si512(row + c / 2, (__m512i)rounded);
+    left = exp2_negative(_mm512_loadu_ps(row + c) - maximum);
+    right = exp2_negative(_mm512_loadu_ps(row + c + 16) - maximum);
+    sums[0] += left;
+    sums[1] += right;
+    _mm512_storeu_si512(row + c / 2, (__m512i)_mm512_cvtne2ps_pbh(right, left));
   }
+  *state.sum += _mm512_reduce_add_ps(sums[0] + sums[1]);
 }
 
 WIDE void kernel_attend_bfloat16(const kernel_attention *a) {
   // The stride is off the powers of two, at which rows fall into the same lines of the cache.
   size_t columns = padded(a->columns), stride = columns + 16, pairs = pairs_of(a->channels);
   const uint32_t *keys = (const uint32_t *)a->keys, *values = (const uint32_t *)a->values;
-  float *logits = a->logits;
+  float *logits = a->logits, scale = a->scale * 1.44269504f;
   for (size_t first = 0; first < a->rows; first += ROWS) {
     const uint32_t *queries = (const uint32_t *)a->queries + first * pairs;
     for (size_t c = 0; c < columns; c += PANEL)
-      logits_of_panel(queries, keys + c * pairs, pairs, a->scale, logits + c, stride);
+      logits_of_panel(queries, keys + c * pairs, pairs, scale, logits + c, stride);
 
     float *accumulators = a->accumulators + first * a->channel_stride;
     for (size_t r = 0; r < ROWS && first + r < a->rows; r++) {
-      float *row = logits + r * stride;
       ptrdiff_t visible = a->diagonal + (ptrdiff_t)(first + r);
       if (visible > (ptrdiff_t)a->columns) visible = (ptrdiff_t)a->columns;
       softmax_state state = {a->maxima + first + r, a->sums + first + r, accumulators + r * a->channel_stride};
-      meet_logits(row, columns, visible, state, a->channel_stride);
-      round_row(row, columns);
+      meet_row(logits + r * stride, columns, visible, state, a->channel_stride);
     }
 
     const uint32_t *exponentials = (const uint32_t *)logits;
     size_t c = 0;
-    for (; c + 24 < a->channels; c += 32)
-      accumulate(2, exponentials, stride, values + c, columns / 2, a->channel_stride, accumulators + c);
-    for (; c + 8 < a->channels; c += 16)
-      accumulate(1, exponentials, stride, values + c, columns / 2, a->channel_stride, accumulators + c);
-    if (c < a->channels)
-      accumulate_half(exponentials, stride, values + c, columns / 2, a->channel_stride, accumulators + c);
+    for (; c + 40 < a->channels; c += 32)
+      accumulate(2, 0, exponentials, stride, values + c, columns / 2, a->channel_stride, accumulators + c);
+    size_t rest = a->channels - c;
+    if (rest > 32)
+      accumulate(2, 1, exponentials, stride, values + c, columns / 2, a->channel_stride, accumulators + c);
+    else if (rest > 24)
+      accumulate(2, 0, exponentials, stride, values + c, columns / 2, a->channel_stride, accumulators + c);
+    else if (rest > 16)
+      accumulate(1, 1, exponentials, stride, values + c, columns / 2, a->channel_stride, accumulators + c);
+    else if (rest > 8)
+      accumulate(1, 0, exponentials, stride, values + c, columns / 2, a->channel_stride, accumulators + c);
+    else
+      accumulate(0, 1, exponentials, stride, values + c, columns / 2, a->channel_stride, accumulators + c);
   }
 }
 #else
