@@ -18,7 +18,7 @@ extension EndToEndTests {
       let text = try Self.text(document)
       let folder = document.split(separator: "/").dropLast().map { $0 + "/" }.joined()
       let links = text.matches(of: /\]\((?!http)([^)#]+)\)/).map { folder + $0.1 }
-      let sources = text.matches(of: /`((?:Tensors|StableDiffusion|FateZero|MediaIO)\/\w+\.swift)`/).map {
+      let sources = text.matches(of: /`((?:Tensors|StableDiffusion|FateZero|MediaIO)\/(?:\w+\/)?\w+\.swift)`/).map {
         "Sources/" + $0.1
       }
       let missing = Set(links + sources).filter { access("\(Workbench.root)/\($0)", F_OK) != 0 }
