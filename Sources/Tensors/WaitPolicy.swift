@@ -8,7 +8,12 @@ public enum WaitPolicy {
   ///
   /// To be called first. Returns where the user has chosen, or where the program cannot be started anew.
   public static func sleepUnlessChosen() {
-    guard getenv("OMP_WAIT_POLICY") == nil, getenv("GOMP_SPINCOUNT") == nil,
+    guard getenv("OMP_WAIT_POLICY") == nil, getenv("GOMP_SPINCOUNT") == nil else { return }
+    // Some start programs through the loader by hand, which would take the program's arguments for its own.
+    var name = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let length = readlink("/proc/self/exe", &name, name.count - 1)
+    let file = String(decoding: name.prefix(max(length, 0)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+    guard length > 0, file.split(separator: "/").last?.hasPrefix("ld") == false,
       setenv("OMP_WAIT_POLICY", "passive", 1) == 0
     else { return }
     execv("/proc/self/exe", CommandLine.unsafeArgv)

@@ -137,9 +137,15 @@ private struct DocumentReader {
         try UnsafeBufferPointer(start: items.start, count: items.start.distance(to: items.top)).map { try copy($0) })
     case YAML_MAPPING_NODE:
       let pairs = source.data.mapping.pairs
+      var keys: Set<String> = []
       value = .mapping(
         try UnsafeBufferPointer(start: pairs.start, count: pairs.start.distance(to: pairs.top)).map { pair in
-          (key: try copy(pair.key), value: try copy(pair.value))
+          let key = try copy(pair.key)
+          // Readers that take either of the two would each lose what the other says.
+          if let name = key.string, !keys.insert(name).inserted {
+            throw YAMLError(reason: "\(name) is there twice", line: key.line)
+          }
+          return (key: key, value: try copy(pair.value))
         })
     default:
       let scalar = source.data.scalar

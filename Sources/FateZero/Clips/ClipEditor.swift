@@ -283,7 +283,7 @@ public final class ClipEditor {
     if let window = findResult() { return window }
     if selection == .finished {
       throw EditError(
-        .settings,
+        .frames,
         "window \(windowIndex + 1) is not among those that were finished: the clip, the model, the settings or the program "
           + "are not those of before")
     }
@@ -311,10 +311,13 @@ public final class ClipEditor {
     }
     remember(kept)
     if let results, let keys {
-      results.keep(
-        WindowResults.Result(
-          pictures: edits.map { $0.frames.map(\.picture) }, masks: edits.map { $0.mask?.mean }, kept: kept),
-        key: keys.result)
+      let result = WindowResults.Result(
+        pictures: edits.map { $0.frames.map(\.picture) }, masks: edits.map { $0.mask?.mean }, kept: kept)
+      do { try results.keep(result, key: keys.result) } catch {
+        // Where windows are all that a run makes, one that is lost is a failure.
+        guard selection == .all else { throw error }
+        results.tell("warning: the finished window is not kept: \(error)")
+      }
     }
     let observation = plainPictures.map { pictures in
       WindowObservation(
@@ -338,13 +341,18 @@ public final class ClipEditor {
       return try editor.invert(try editor.encode(pictures), window: window, carried: carried)
     }
     editor.warn = cache.warn
-    // A trace holds what only an inversion's own run knows.
-    if trace == nil, let stored = cache.find(key, plan: plan, frames: window.total) {
+    func findInversion() -> Inversion? {
+      // A trace holds what only an inversion's own run knows.
+      guard trace == nil, let stored = cache.find(key, plan: plan, frames: window.total) else { return nil }
       follow(window, of: editor, stages: [.edit])
       let inversion = editor.restored(stored, window: window)
       cache.tellFound(inversion, plan: plan, windowIndex: windowIndex)
       return inversion
     }
+    if let found = findInversion() { return found }
+    let claim = try cache.claim(key, cancellation: cancellation)
+    defer { withExtendedLifetime(claim) {} }
+    if let found = findInversion() { return found }
     follow(window, of: editor, stages: [.inversion, .edit])
     let draft = cache.begin(key, plan: plan, window: window)
     let inversion = try editor.invert(

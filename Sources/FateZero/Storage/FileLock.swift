@@ -5,27 +5,45 @@ import Tensors
 /// ends. On file systems that know no locks it holds nobody off.
 public final class FileLock {
   private let path: String
-  private let descriptor: Int32
+  private var descriptor: Int32
   private let removesFile: Bool
   private var isHeld = false
 
   /// - Parameter removesFile: Whether the file goes with the lock.
   /// - Returns: nil where the file cannot be made.
   public init?(_ path: String, removesFile: Bool = false) {
-    descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
+    descriptor = Self.open(path)
     guard descriptor >= 0 else { return nil }
     (self.path, self.removesFile) = (path, removesFile)
   }
 
+  private static func open(_ path: String) -> Int32 {
+    Glibc.open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
+  }
+
   /// - Returns: false while another holds it.
   public func take() -> Bool {
-    isHeld = flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
-    return isHeld
+    while true {
+      isHeld = flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
+      guard isHeld, isGone else { return isHeld }
+      // Whoever had it took the file along: a lock on what is left of that keeps nobody off.
+      let reopened = Self.open(path)
+      guard reopened >= 0 else { return isHeld }
+      close(descriptor)
+      descriptor = reopened
+    }
   }
 
   func wait() {
     while flock(descriptor, LOCK_EX) != 0, errno == EINTR {}
     isHeld = true
+  }
+
+  /// Whether the path does not lead to the open file any more.
+  private var isGone: Bool {
+    var (here, there) = (stat(), stat())
+    guard fstat(descriptor, &here) == 0 else { return false }
+    return stat(path, &there) != 0 || here.st_ino != there.st_ino || here.st_dev != there.st_dev
   }
 
   /// - Throws: `CancellationRequested`.

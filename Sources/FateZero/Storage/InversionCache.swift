@@ -82,6 +82,16 @@ public final class InversionCache {
     }
   }
 
+  /// Takes an inversion into work, once no other process has it; it may be found then. To be held until it is kept.
+  func claim(_ key: String, cancellation: Cancellation) throws -> FileLock? {
+    let claim = FileLock("\(path(key)).lock", removesFile: true)
+    if let claim, !claim.take() {
+      tell("another process inverts the same window; waiting for it")
+      try claim.wait(cancellation)
+    }
+    return claim
+  }
+
   func warn(_ text: String) { tell("warning: \(text)") }
 
   /// Says what a find spares, and what it costs that the attention is not in it.
@@ -108,8 +118,8 @@ public final class InversionCache {
 
     fileprivate init(key: String, folder: String, keepsAttention: Bool) throws {
       self.key = key
-      path = "\(folder)/\(key).\(getpid()).partial"
-      Folder.remove(path)
+      // Processes on several machines may share the folder, and a number.
+      path = "\(folder)/\(key).\(UInt64.random(in: 0 ... .max)).partial"
       try Folder.make(path)
       // Held as long as this process lives: what nobody holds was left by one that was killed.
       lock = FileLock("\(path)/lock")

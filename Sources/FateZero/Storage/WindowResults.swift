@@ -52,12 +52,9 @@ public final class WindowResults {
 
   private func path(_ key: String) -> String { "\(folder)/\(key).safetensors" }
 
-  /// Keeps a finished window until the run has ended. A window that cannot be kept is said.
-  func keep(_ result: Result, key: String) {
-    do { try write(result, key: key) } catch { tell("warning: the finished window is not kept: \(error)") }
-  }
-
-  private func write(_ result: Result, key: String) throws {
+  /// Keeps a finished window until the run has ended.
+  /// - Throws: `ModelError` where the file cannot be written.
+  func keep(_ result: Result, key: String) throws {
     var tensors: [SealedFile.Entry] = []
     var metadata: [String: String] = [:]
     func add(_ name: String, _ parts: [Tensor]) { tensors.append(SealedFile.entry(name, parts)) }

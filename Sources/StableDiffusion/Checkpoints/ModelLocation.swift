@@ -3,7 +3,8 @@ import Glibc
 /// Where the model lies that a front end uses: the given one, else that of `$FATEZERO_MODEL`, else the one installed
 /// with the program or library, else the repository's own. No path is fixed when the program is built.
 public enum ModelLocation {
-  static let variable = "FATEZERO_MODEL"
+  /// The environment's name for the model of whoever names none.
+  public static let variable = "FATEZERO_MODEL"
   static let model = "toyworld", vocabulary = "clip"
   static let installed = "share/fatezero/models"
   static let uninstalled = "Models"

@@ -99,7 +99,8 @@ public enum SafetensorsWriter {
     let bytes = Array(header.utf8)
     let length = (0..<8).map { UInt8(truncatingIfNeeded: bytes.count >> ($0 * 8)) }
 
-    let temporary = "\(path).\(getpid()).partial"
+    // Processes on several machines may share the folder, and a number.
+    let temporary = "\(path).\(UInt64.random(in: 0 ... .max)).partial"
     guard let file = fopen(temporary, "wbe") else { throw failure(path) }
     var written = fwrite(length, 1, 8, file) == 8 && fwrite(bytes, 1, bytes.count, file) == bytes.count
     for (_, _, values) in tensors where written {

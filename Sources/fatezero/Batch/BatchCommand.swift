@@ -1,7 +1,5 @@
 import ArgumentParser
 import FateZero
-import FoundationEssentials
-import Glibc
 
 /// `fatezero batch`: all edits of a jobs file.
 struct BatchCommand: ParsableCommand {
@@ -38,18 +36,27 @@ struct BatchCommand: ParsableCommand {
     let count = folder.plan.count
     events.send(.init(event: .planned, jobs: count, output: folder.path, version: "\(Version.text)"))
     let begin = ContinuousClock.now
+    var states = try runner.states()
     let page = try OverviewPage(folder: folder)
-    try page.write()
+    try page.write(states)
     var (finished, skipped) = (0, 0)
     var failed: [(number: Int, failure: CommandFailure)] = []
     for number in 1...count {
       switch try runner.run(number, waits: false) {
-      case .finished: finished += 1
-      case .skipped: skipped += 1
-      case .failed(let failure): failed.append((number, failure))
+      case .finished:
+        finished += 1
+        states[number - 1] = .done
+      case .skipped:
+        skipped += 1
+        continue
+      case .failed(let failure):
+        failed.append((number, failure))
+        states[number - 1] = .failed(failure.message)
       }
-      try page.write()
+      try page.write(states)
     }
+    // What ran elsewhere may have ended meanwhile.
+    try page.write(try runner.states())
     events.send(
       .init(
         event: .ended, jobs: count, output: "\(folder.path)/index.html",
@@ -76,17 +83,17 @@ struct BatchPlace: ParsableArguments {
 
   /// Reads a jobs file.
   func plan(_ jobs: String) throws -> JobFolder {
-    guard let data = FileManager.default.contents(atPath: jobs) else {
-      throw CommandFailure(.noInput, "\(jobs): \(String(cString: strerror(errno)))")
-    }
-    guard data.count <= 1 << 20 else { throw CommandFailure(.data, "\(jobs) is too large for a jobs file") }
-    let file = try JobsFile(yaml: String(decoding: data, as: UTF8.self), name: jobs)
+    let file = try JobsFile(yaml: try ConfigurationValue.text(of: jobs), name: jobs)
     let path = JobFolder.absolute(jobs)
     let slash = path.lastIndex(of: "/") ?? path.startIndex
     let directory = slash == path.startIndex ? "/" : String(path[..<slash])
     let folder =
       output ?? file.output.map { $0.hasPrefix("/") ? $0 : "\(directory)/\($0)" }
-      ?? "\(directory)/\(path[path.index(after: slash)...].split(separator: ".").first ?? "jobs")-results"
+      ?? "\(directory)/\(JobsFile.stem(path))-results"
+    // Names of outputs take them for an edit's number and prompt.
+    if folder.contains("{n}") || folder.contains("{edit}") {
+      throw CommandFailure(.usage, "\(folder): a folder of results cannot have {n} or {edit} in its name")
+    }
     return JobFolder(
       path: folder, plan: JobFolder.Plan(version: "\(Version.text)", directory: directory, work: .edits(file.jobs)))
   }

@@ -51,6 +51,9 @@ final class JobEvents {
     guard let data = try? encoder.encode(event) else { return }
     // A reader that went away does not stop the work.
     canWrite = FileDescriptorText.write(String(decoding: data, as: UTF8.self) + "\n", to: STDOUT_FILENO)
+    if !canWrite, errno != EPIPE {
+      StandardError.line("fatezero: warning: the events cannot be written: \(String(cString: strerror(errno)))")
+    }
   }
 
   /// Sends what a phase's end is, and of the steps between at most one a second.

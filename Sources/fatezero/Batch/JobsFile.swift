@@ -1,5 +1,6 @@
 import FateZero
 import MediaIO
+import Tensors
 
 /// What `fatezero batch` reads (docs/batch.md): clips, edits, and settings of which some are grids. Each clip is edited by
 /// each edit with each combination of the grids' values.
@@ -9,8 +10,11 @@ struct JobsFile {
   let jobs: [EditJobDescription]
 
   private static let maximumJobs = 100_000
+  /// The longest name of a result that leaves room for endings and temporary names, in bytes.
+  private static let maximumName = 180
   /// Options that belong to the batch and not to one of its edits.
   private static let reserved: Set = [
+    "help", "version",
     "cache", "cache-size", "resume", "progress", "trace", "edit", "path", "name", "edits",
   ]
   /// Options that take no value.
@@ -24,9 +28,7 @@ struct JobsFile {
     let value: ConfigurationValue
   }
 
-  /// - Parameters:
-  ///   - name: How messages call the file.
-  ///   - folder: Where the results go, over what the file says; relative to the file's folder.
+  /// - Parameter name: How messages call the file.
   /// - Throws: `CommandFailure`.
   init(yaml: String, name: String) throws {
     let root = try ConfigurationValue(yaml: yaml, name: name)
@@ -53,9 +55,13 @@ struct JobsFile {
     let commonEdits = try root["edits"]?.list()
 
     var jobs: [EditJobDescription] = []
+    var names: Set<String> = []
     let clips = try root.required("clips")
     for clip in try clips.list() {
-      let path = try clip.entries == nil ? clip.text() : clip.required("path").text()
+      let written = try clip.entries == nil ? clip.text() : clip.required("path").text()
+      if written.isEmpty { throw clip.unfit("the path of a clip") }
+      // A name is no option.
+      let path = written.hasPrefix("-") ? "./\(written)" : written
       let clipName = try clip.entries == nil ? nil : clip["name"]?.text()
       let ownEdits = try clip.entries == nil ? nil : clip["edits"]?.list()
       guard let edits = ownEdits ?? commonEdits, !edits.isEmpty else {
@@ -64,6 +70,7 @@ struct JobsFile {
       let clipOptions = try Self.options(clip.entries == nil ? nil : clip, except: ["path", "name", "edits"])
       for edit in edits {
         let prompt = try edit.entries == nil ? edit.text() : edit.required("edit").text()
+        if prompt.isEmpty { throw edit.unfit("a prompt") }
         let editName = try edit.entries == nil ? nil : edit["name"]?.text()
         let editOptions = try Self.options(edit.entries == nil ? nil : edit, except: ["edit", "name"])
         for grid in grids {
@@ -79,12 +86,19 @@ struct JobsFile {
         }
         for choice in try Self.combinations(grids, atMost: Self.maximumJobs - jobs.count) {
           let parts =
-            [Self.namePart(clipName ?? Self.stem(path)), Self.namePart(editName ?? OutputName.fileName(of: prompt))]
+            [Self.namePart(clipName ?? Self.stem(path)), Self.namePart(editName ?? prompt)]
             + (try choice.map { Self.namePart("\($0.name)-\(try $0.value.text())") })
           var name = parts.joined(separator: "_")
+          if name.utf8.count > Self.maximumName {
+            let digest = ContentDigest()
+            digest.add(name)
+            while name.utf8.count > Self.maximumName - 9 { name.removeLast() }
+            name += "_" + digest.text.prefix(8)
+          }
+          let first = name
           var number = 2
-          while jobs.contains(where: { $0.name == name }) {
-            name = parts.joined(separator: "_") + "_\(number)"
+          while !names.insert(name).inserted {
+            name = "\(first)_\(number)"
             number += 1
           }
           jobs.append(
@@ -103,7 +117,10 @@ struct JobsFile {
     guard let mapping else { return [] }
     guard let entries = try mapping.entries else { throw mapping.unfit("options of fatezero edit with their values") }
     return try entries.filter { !except.contains($0.0) }.map { name, value in
-      if reserved.contains(name) { throw value.unfit("elsewhere: \(name) is not an option of a single edit here") }
+      guard !reserved.contains(name), !name.isEmpty, name.allSatisfy({ $0.isASCII && ($0.isLetter || $0 == "-") })
+      else {
+        throw value.unfit("left out: \(name) is no option of a single edit here")
+      }
       return Option(name: name, value: value)
     }
   }
@@ -115,7 +132,9 @@ struct JobsFile {
       if try option.value.flag() { return .argument("--\(option.name)") }
       return .argument(option.name == "preview" ? nil : "--no-\(option.name)")
     }
-    return .argument("--\(option.name)=\(try option.value.text())")
+    let text = try option.value.text()
+    if text.isEmpty, !["negative", "source"].contains(option.name) { throw option.value.unfit("a value") }
+    return .argument("--\(option.name)=\(text)")
   }
 
   private static func combinations(
@@ -133,21 +152,14 @@ struct JobsFile {
     return result
   }
 
-  /// What fits the name of a file.
+  /// What fits the name of a file; without the `_` that stands between parts.
   private static func namePart(_ text: String) -> String {
-    var result = ""
-    for character in text where result.count < 60 {
-      if character.isLetter || character.isNumber || ".+-".contains(character) {
-        result.append(character)
-      } else if result.last != "-" {
-        result.append("-")
-      }
-    }
-    return result.isEmpty || result.first == "." ? "clip\(result)" : result
+    let name = OutputName.fileName(of: text, keeping: ".+")
+    return name.first == "." ? "clip\(name)" : name
   }
 
   /// `a/b.mp4` -> `b`.
-  private static func stem(_ path: String) -> String {
+  static func stem(_ path: String) -> String {
     let name = path.split(separator: "/").last.map(String.init) ?? path
     guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return name }
     return String(name[..<dot])
@@ -181,17 +193,24 @@ struct EditJobDescription: Codable, Equatable {
   ///   - output: The folder of the results.
   ///   - folder: The job's own.
   func arguments(output: String, folder: String) -> [String] {
-    let stem = file[..<(file.lastIndex(of: ".") ?? file.endIndex)]
-    let ending = file[stem.endIndex...]
-    return [clip, "\(output)/\(file)", "--edit=\(edit)", "-y"]
+    [clip, "\(output)/\(file)", "--edit=\(edit)", "-y"]
       + options.compactMap { option in
         switch option {
         case .argument(let text): text
         case .file(_, false): nil
         case .file("report", true): "--report=\(folder)/report"
-        case .file(let name, true): "--\(name)=\(output)/\(stem)-\(name == "mask-output" ? "mask" : name)\(ending)"
+        case .file(let name, true): "--\(name)=\(output)/\(maskFile)"
         }
       }
+  }
+
+  /// What the job leaves in the output folder.
+  var files: [String] { [file] + (options.contains(.file("mask-output", true)) ? [maskFile] : []) }
+
+  /// No edit's result is called so: a part of a name behind the first two has a dash.
+  private var maskFile: String {
+    let dot = file.lastIndex(of: ".") ?? file.endIndex
+    return "\(file[..<dot])_mask\(file[dot...])"
   }
 
   var hasReport: Bool { options.contains(.file("report", true)) }

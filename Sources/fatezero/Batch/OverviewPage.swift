@@ -9,6 +9,14 @@ final class OverviewPage {
   private static let shownFrames = 16
   private static let longestSide = 256
 
+  enum State {
+    case toDo, done
+    case failed(String)
+
+    var isDone: Bool { if case .done = self { true } else { false } }
+    var isFailed: Bool { if case .failed = self { true } else { false } }
+  }
+
   private let folder: JobFolder
   private let jobs: [EditJobDescription]
   /// Clips that could not be read, which is not tried again.
@@ -22,10 +30,11 @@ final class OverviewPage {
   }
 
   /// Writes the page as things stand.
-  func write() throws {
+  /// - Parameter states: Of each job.
+  func write(_ states: [State]) throws {
     let path = "\(folder.path)/index.html"
-    do { try Data(try html().utf8).write(to: URL(filePath: path), options: .atomic) } catch {
-      throw CommandFailure(.cannotCreate, "\(path) cannot be written: \(String(cString: strerror(errno)))")
+    do { try Data(try html(states).utf8).write(to: URL(filePath: path), options: .atomic) } catch {
+      throw CommandFailure(.cannotCreate, "\(path) cannot be written: \(error)")
     }
   }
 
@@ -86,27 +95,25 @@ final class OverviewPage {
     return kept
   }
 
-  private static func stamp(_ path: String) -> String {
-    var status = stat()
-    return stat(path, &status) == 0 ? "\(status.st_size) \(status.st_mtim.tv_sec) \(status.st_mtim.tv_nsec)" : ""
-  }
-
   // MARK: - Page
 
-  private func html() throws -> String {
-    var clips: [(name: String, jobs: [Int])] = []
-    for (index, job) in jobs.enumerated() {
-      if let place = clips.firstIndex(where: { $0.name == job.clipName }) {
-        clips[place].jobs.append(index)
-      } else {
-        clips.append((job.clipName, [index]))
-      }
+  private func html(_ states: [State]) throws -> String {
+    struct Clip: Hashable {
+      let name: String, path: String
     }
-    let done = jobs.indices.filter { folder.done($0 + 1) != nil }.count
-    let failed = jobs.indices.filter { folder.failed($0 + 1) != nil }.count
+    var order: [Clip] = []
+    var jobsOfClip: [Clip: [Int]] = [:]
+    for (index, job) in jobs.enumerated() {
+      let clip = Clip(name: job.clipName, path: job.clip)
+      if jobsOfClip[clip] == nil { order.append(clip) }
+      jobsOfClip[clip, default: []].append(index)
+    }
+    let clips = order.map { (name: $0.name, jobs: jobsOfClip[$0] ?? []) }
+    let done = states.filter(\.isDone).count
+    let failed = states.filter(\.isFailed).count
     let sections = try clips.map { clip in
       "<section><h2>\(escaped(clip.name))</h2><div class=\"cards\">\(try source(clip.jobs[0]))"
-        + clip.jobs.map(card).joined() + "</div></section>"
+        + clip.jobs.map { card($0, states[$0]) }.joined() + "</div></section>"
     }.joined()
     return """
       <!doctype html>
@@ -125,32 +132,33 @@ final class OverviewPage {
     let options = try EditOptions.parse(folder.arguments(of: index + 1))
     guard let job = try? EditJob(options), let input = job.input else { return "" }
     let names = pictures(
-      of: input, job.inputOptions, in: "jobs/\(jobs[index].name)/clip", key: "\(input) \(Self.stamp(input))")
+      of: input, job.inputOptions, in: "jobs/\(jobs[index].name)/clip",
+      key: "\(InputStamp.stamp(of: input)) \(job.inputOptions)")
     return figure(names, caption: "<b>The clip</b>", alt: "The clip")
   }
 
-  private func card(_ index: Int) -> String {
+  private func card(_ index: Int, _ state: State) -> String {
     let job = jobs[index]
-    let state: String
+    let text: String
     var names: [String] = []
     let result = "\(folder.path)/\(job.file)"
     let file = escaped(job.file)
-    if let done = folder.done(index + 1) {
-      names = pictures(of: result, in: "jobs/\(job.name)", key: Self.stamp(result))
-      state =
+    switch state {
+    case .done:
+      names = pictures(of: result, in: "jobs/\(job.name)", key: InputStamp.stamp(of: result))
+      text =
         "<a href=\"\(file)\">clip</a>"
+        + job.files.dropFirst().map { " · <a href=\"\(escaped($0))\">mask</a>" }.joined()
         + (job.hasReport ? " · <a href=\"\(escaped("jobs/\(job.name)/report/index.html"))\">report</a>" : "")
-        + " · \(Numerals.duration(done.seconds))"
-    } else if let failed = folder.failed(index + 1) {
-      state = "<span class=\"failed\">failed: \(escaped(failed.message))</span>"
-    } else {
-      state = "to do"
+        + (folder.done(index + 1).map { " · \(Numerals.duration($0.seconds))" } ?? "")
+    case .failed(let message): text = "<span class=\"failed\">failed: \(escaped(message))</span>"
+    case .toDo: text = "to do"
     }
     let settings = job.grid.map { "<span class=\"chip\">\(escaped($0.name)) \(escaped($0.value))</span>" }.joined(
       separator: " ")
     let data = job.grid.enumerated().map { " data-g\($0)=\"\(escaped($1.value))\"" }.joined()
     return figure(
-      names, caption: "<b>\(escaped(job.edit))</b><br>\(settings)<br><small>\(index + 1): \(state)</small>",
+      names, caption: "<b>\(escaped(job.edit))</b><br>\(settings)<br><small>\(index + 1): \(text)</small>",
       alt: job.edit, data: data)
   }
 

@@ -1,7 +1,6 @@
 import ArgumentParser
 import FateZero
-import MediaIO
-import StableDiffusion
+import Glibc
 
 /// `fatezero plan-jobs`: work as numbered jobs that any machine can run.
 struct PlanJobsCommand: ParsableCommand {
@@ -19,7 +18,8 @@ struct PlanJobsCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Folder of the jobs, which all machines share; of a jobs file, that of the results (default: \(JobFolder.defaultPath)).",
+      "Folder of the jobs, which all machines share; run-job and join take it too (default: \(JobFolder.defaultPath); of a jobs "
+        + "file, the folder of its results).",
       valueName: "folder"), completion: .directory)
   var folder: String?
 
@@ -36,24 +36,31 @@ struct PlanJobsCommand: ParsableCommand {
   func run() throws {
     Interruption.watch()
     let made: JobFolder
+    let arguments = Self.editArguments(CommandLine.arguments)
     if let jobs = options.input, options.output == nil, options.settings.edit.isEmpty,
       jobs.hasSuffix(".yaml") || jobs.hasSuffix(".yml")
     {
+      guard arguments.filter({ $0 != "--" }).count == 1, windowsPerJob == 1 else {
+        throw CommandFailure(.usage, "beside a jobs file only --folder can be given: it says itself how to edit")
+      }
       var place = BatchPlace()
       place.output = folder
       made = try place.plan(jobs)
       try JobRunner(folder: made, events: JobEvents()).check()
     } else {
-      made = try shareOutWindows()
+      made = try shareOutWindows(arguments)
     }
+    try Interruption.cancellation.check()
     try made.save()
     StandardError.line(
       "fatezero: \(Numerals.count(made.plan.count, "job")) in \(made.path); run each with: fatezero run-job N"
-        + (folder == nil && made.path == JobFolder.absolute(JobFolder.defaultPath) ? "" : " --folder \(made.path)"))
-    print(made.plan.count)
+        + (folder == nil && made.path == JobFolder.absolute(JobFolder.defaultPath) ? "" : " --folder '\(made.path)'"))
+    guard FileDescriptorText.write("\(made.plan.count)\n", to: STDOUT_FILENO) else {
+      throw CommandFailure(.inputOutput, "the number of jobs, \(made.plan.count), cannot be written to standard output")
+    }
   }
 
-  private func shareOutWindows() throws -> JobFolder {
+  private func shareOutWindows(_ arguments: [String]) throws -> JobFolder {
     for (name, value) in [("trace", options.trace), ("report", options.report), ("progress", options.progress)]
     where value != nil {
       throw CommandFailure(.usage, "--\(name) is of an edit in one piece; leave it out")
@@ -65,22 +72,12 @@ struct PlanJobsCommand: ParsableCommand {
     guard let input = job.input, let output = job.output, input != "-", output != "-" else {
       throw CommandFailure(.usage, "INPUT and OUTPUT must be files: the jobs read the one and join writes the other")
     }
-    let reader = try MediaReader(
-      path: input, options: job.inputOptions, warn: { StandardError.line("fatezero: warning: \($0)") },
-      isCancelled: { Interruption.isRequested })
-    let plan = try EditPlan(
-      model: try StableDiffusionModel(job.directory, device: nil), edits: job.edits,
-      frameSize: FrameSize(width: reader.info.width, height: reader.info.height), geometry: job.geometry,
-      mask: options.givenMask)
-    plan.warnings.forEach { StandardError.line("fatezero: warning: \($0)") }
+    let windows = try EditRun(options, engines: EngineStore()).windows()
+    let (plan, frames) = (windows.plan, windows.frames)
     guard plan.clipLength != nil else {
       throw CommandFailure(
         .usage, "clip-length 0 makes the clip one window, which cannot be shared out; set clip-length")
     }
-    // A container may say too much or too little.
-    var frames = 0
-    while try reader.nextFrame() != nil { frames += 1 }
-    guard frames > 0 else { throw CommandFailure(.data, "\(input) has no frame") }
     try plan.checkMemory(frames: frames, limit: job.memoryLimit)
 
     let count = plan.windows(frames: frames).count
@@ -96,11 +93,12 @@ struct PlanJobsCommand: ParsableCommand {
     var pinned: [String] = []
     if options.settings.precision == nil { pinned.append("--precision=\(plan.precision.rawValue)") }
     if options.settings.memoryLimit == nil, let limit = job.memoryLimit { pinned.append("--memory-limit=\(limit)") }
+    if options.model == nil, options.config == nil { pinned.append("--model=\(job.directory.path)") }
     return JobFolder(
       path: folder ?? JobFolder.defaultPath,
       plan: JobFolder.Plan(
         version: "\(Version.text)", directory: JobFolder.currentDirectory,
-        work: .windows(arguments: Self.editArguments(CommandLine.arguments) + pinned, ranges: ranges)))
+        work: .windows(arguments: pinned + arguments, ranges: ranges)))
   }
 
   /// What `edit` is told: the command line without the command and its own options.
@@ -167,16 +165,17 @@ struct JoinCommand: ParsableCommand {
     Interruption.watch()
     let folder = try place.open()
     let runner = try JobRunner(folder: folder, events: JobEvents())
-    let missing = try (1...folder.plan.count).filter { try !runner.isDone($0) }
+    let states = try runner.states()
+    let missing = (1...folder.plan.count).filter { !states[$0 - 1].isDone }
     if case .edits = folder.plan.work {
-      try OverviewPage(folder: folder).write()
+      try OverviewPage(folder: folder).write(states)
       StandardError.line("fatezero: \(folder.path)/index.html shows the results")
     }
     guard missing.isEmpty else {
       let numbers = missing.prefix(20).map { "\($0)" }.joined(separator: ", ") + (missing.count > 20 ? ", ..." : "")
       throw CommandFailure(
         .data,
-        "\(missing.count) of \(Numerals.count(folder.plan.count, "job")) have not finished: \(numbers); run each with fatezero run-job"
+        "\(missing.count) of \(Numerals.count(folder.plan.count, "job")) not finished: \(numbers); run each with fatezero run-job"
       )
     }
     guard case .windows = folder.plan.work else { return }

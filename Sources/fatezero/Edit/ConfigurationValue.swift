@@ -1,4 +1,6 @@
 import FateZero
+import FoundationEssentials
+import Glibc
 import YAML
 
 /// A place in a YAML file; `${...}` is resolved when it is looked at, so one that points nowhere harms only who needs it.
@@ -11,6 +13,22 @@ struct ConfigurationValue {
   /// - Parameter name: How messages call the file.
   init(root: YAMLNode, name: String) {
     (self.root, file, path, node) = (root, name, [], root)
+  }
+
+  /// The text of a file of YAML.
+  /// - Throws: `CommandFailure`.
+  static func text(of path: String) throws -> String {
+    guard access(path, R_OK) == 0 else {
+      throw CommandFailure(.noInput, "\(path): \(String(cString: strerror(errno)))")
+    }
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw CommandFailure(.noInput, "\(path) is not a file that can be read")
+    }
+    guard data.count <= 1 << 20 else { throw CommandFailure(.data, "\(path) is too large for a configuration") }
+    guard let text = String(validating: data, as: UTF8.self) else {
+      throw CommandFailure(.data, "\(path) is not text in UTF-8")
+    }
+    return text
   }
 
   /// - Throws: `CommandFailure` with status `.data` where the text is not YAML or no mapping.
@@ -103,7 +121,7 @@ struct ConfigurationValue {
   }
 
   func text() throws -> String {
-    guard let text = node.string else { throw unfit("text") }
+    guard let text = node.string, !node.isNull else { throw unfit("text") }
     return text
   }
 

@@ -26,9 +26,9 @@ struct EditJob {
   /// Steps of a preview, at most.
   private static let previewSteps = 10
 
-  init(_ options: EditOptions) throws {
+  init(_ options: EditOptions, checkpoints: CheckpointStore = CheckpointStore()) throws {
     let configuration = try options.config.map { path in
-      try ReferenceConfiguration(yaml: String(decoding: Self.contents(of: path), as: UTF8.self), name: path)
+      try ReferenceConfiguration(yaml: try ConfigurationValue.text(of: path), name: path)
     }
     let layer = options.settings.layer
 
@@ -38,7 +38,7 @@ struct EditJob {
     }
     var checkpoint = try ModelOptions.checkpoint(layer)
     checkpoint.variant = options.variant
-    let directory = try Checkpoint(path: try ModelLocation.find(model), options: checkpoint)
+    let directory = try checkpoints.checkpoint(try ModelLocation.find(model), checkpoint)
     self.directory = directory
     modelOptions = checkpoint
     modelNote = ModelLocation.note(model)
@@ -102,7 +102,9 @@ struct EditJob {
   func metadata(edit index: Int) -> [(String, String)] {
     let settings = edits[index]
     let plain = Settings()
-    let given = Knobs.all.filter { !["edit", "source", "model", "preset"].contains($0.name) }.compactMap { knob in
+    // What may be used of the machine changes no frame.
+    let left = ["edit", "source", "model", "preset", "threads", "memory-limit"]
+    let given = Knobs.all.filter { !left.contains($0.name) }.compactMap { knob in
       let text = settings.text(of: knob.name)
       return text == plain.text(of: knob.name) ? nil : "\(knob.name)=\(text ?? "")"
     }
@@ -117,15 +119,6 @@ struct EditJob {
   }
 
   // MARK: - Places
-
-  private static func contents(of path: String) throws -> [UInt8] {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw CommandFailure(
-        .noInput, "\(path): \(access(path, R_OK) == 0 ? "cannot be read" : String(cString: strerror(errno)))")
-    }
-    guard data.count <= 1 << 20 else { throw CommandFailure(.data, "\(path) is too large for a configuration") }
-    return [UInt8](data)
-  }
 
   /// A path of a configuration may start at its folder, at the folder above, or where the command runs.
   private static func places(_ path: String, configuration: String) -> [String] {

@@ -17,6 +17,7 @@ final class EditRun {
 
   private let options: EditOptions
   private let work: Work
+  private let checkpoints: CheckpointStore
   private let engines: EngineStore
   private let note: (String) -> Void
   private let job: EditJob
@@ -32,13 +33,14 @@ final class EditRun {
   /// - Parameters:
   ///   - note: Takes what is said on standard error too, a sentence each.
   ///   - onProgress: Called with each step, its share of the work, 0...1, and the seconds that are thought to be left.
-  /// - Throws: `CommandFailure` and what the parts throw, for whatever can be known before the clip is read.
+  /// - Throws: `CommandFailure` and what the parts throw, for options that do not go together.
   init(
-    _ options: EditOptions, work: Work = .everything, engines: EngineStore, note: @escaping (String) -> Void = { _ in },
+    _ options: EditOptions, work: Work = .everything, checkpoints: CheckpointStore = CheckpointStore(),
+    engines: EngineStore, note: @escaping (String) -> Void = { _ in },
     onProgress: @escaping ProgressReport.Observer = { _, _, _ in }
   ) throws {
-    (self.options, self.work, self.engines, self.note) = (options, work, engines, note)
-    job = try EditJob(options)
+    (self.options, self.work, self.checkpoints, self.engines, self.note) = (options, work, checkpoints, engines, note)
+    job = try EditJob(options, checkpoints: checkpoints)
     guard job.input != nil, let output = job.output else {
       throw CommandFailure(.usage, "INPUT and OUTPUT are needed; see fatezero help edit")
     }
@@ -54,36 +56,87 @@ final class EditRun {
 
   private func warn(_ text: String) { tell("warning: \(text)") }
 
-  func run() throws {
-    defer { progress.clearLine() }
-    guard let input = job.input, let output = job.output else { return }
+  /// What can be known before any work.
+  private struct Preparation {
+    let reader: MediaReader
+    let plan: EditPlan
+    /// nil where the clip does not say.
+    let frames: Int?
+    let outputs: [String]
+  }
+
+  /// - Throws: For whatever would fail before the first window.
+  private func prepare(warn: @escaping (String) -> Void) throws -> Preparation {
+    let (input, output) = (job.input ?? "", job.output ?? "")
     let outputs: [String] =
       if case .windows = work { [] } else { try OutputName.names(output, edits: job.edits.map(\.edit)) }
     if outputs.contains("-"), isatty(STDOUT_FILENO) == 1 {
       throw CommandFailure(.usage, "frames are not written to a terminal; redirect standard output or name a file")
     }
-
-    if let note = job.modelNote { tell(note) }
-    job.directory.assumptions.forEach(tell)
-    let opened = try StableDiffusionModel(job.directory, device: nil)
     let reader = try MediaReader(
       path: input, options: job.inputOptions, warn: warn, isCancelled: { Interruption.isRequested })
     let plan = try EditPlan(
-      model: opened, edits: job.edits, frameSize: FrameSize(width: reader.info.width, height: reader.info.height),
-      geometry: job.geometry, mask: options.givenMask)
-    let frameCount = reader.info.estimatedFrameCount
+      model: try checkpoints.model(of: job), edits: job.edits,
+      frameSize: FrameSize(width: reader.info.width, height: reader.info.height), geometry: job.geometry,
+      mask: options.givenMask)
+    let frames = reader.info.estimatedFrameCount
     plan.warnings.forEach(warn)
     if let path = options.trace {
-      try checkTrace(path, beside: [input] + outputs, windows: frameCount.map { plan.windows(frames: $0).count })
+      try checkTrace(path, beside: [input] + outputs, windows: frames.map { plan.windows(frames: $0).count })
     }
-    try plan.checkMemory(frames: frameCount, limit: job.memoryLimit)
+    try plan.checkMemory(frames: frames, limit: job.memoryLimit)
+    return Preparation(reader: reader, plan: plan, frames: frames, outputs: outputs)
+  }
 
-    writers = try outputs.enumerated().map { index, path in
+  /// Finds out what would fail before the first window, and writes nothing.
+  /// - Throws: What `run` would.
+  func check() throws {
+    let prepared = try prepare { _ in }
+    for path in prepared.outputs where options.writing.videoCodec == nil {
+      _ = try MediaWriter.defaultCodec(for: path, format: options.writing.outputFormat)
+    }
+    _ = try options.mask.map { try MaskInput(path: $0, size: prepared.plan.frameSize) { _ in } }
+    if options.maskOutput != nil { try MaskOutput.check(prepared.plan) }
+  }
+
+  /// How a clip is cut into windows.
+  struct Windows {
+    let plan: EditPlan
+    let frames: Int
+    let memoryLimit: Int?
+  }
+
+  /// Reads the clip to its end: containers may say too much or too little.
+  /// - Throws: What `run` would before the first window, with its outputs opened and left again.
+  func windows() throws -> Windows {
+    let prepared = try prepare(warn: warn)
+    _ = try writers(of: prepared)
+    var frames = 0
+    while try prepared.reader.nextFrame() != nil { frames += 1 }
+    guard frames > 0 else { throw CommandFailure(.data, "\(prepared.reader.name) has no frame") }
+    return Windows(plan: prepared.plan, frames: frames, memoryLimit: job.memoryLimit)
+  }
+
+  private func writers(of prepared: Preparation) throws -> [MediaWriter] {
+    try prepared.outputs.enumerated().map { index, path in
       try MediaWriter(
-        path: path, options: options.writing.options(metadata: job.metadata(edit: index)), source: reader,
-        width: plan.outputSize.width, height: plan.outputSize.height, warn: warn,
+        path: path, options: options.writing.options(metadata: job.metadata(edit: index)), source: prepared.reader,
+        width: prepared.plan.outputSize.width, height: prepared.plan.outputSize.height, warn: warn,
         isCancelled: { Interruption.isRequested })
     }
+  }
+
+  func run() throws {
+    defer {
+      progress.clearLine()
+      // They warn through this run, and what was not finished goes when they do.
+      (writers, masks, page) = ([], nil, nil)
+    }
+    if let note = job.modelNote { tell(note) }
+    job.directory.assumptions.forEach(tell)
+    let prepared = try prepare(warn: warn)
+    let (reader, plan, frameCount, outputs) = (prepared.reader, prepared.plan, prepared.frames, prepared.outputs)
+    writers = try writers(of: prepared)
     let storage = try options.caching.open(tell: tell)
     page = try options.report.map {
       try EditReport(folder: $0, job: job, plan: plan, frames: frameCount, overwrite: options.writing.overwrite)
@@ -92,7 +145,7 @@ final class EditRun {
     if !outputs.isEmpty {
       masks = try options.maskOutput.map { path in
         try MaskOutput(
-          try maskPaths(path, beside: [input] + outputs), plan: plan,
+          try maskPaths(path, beside: [job.input ?? ""] + outputs), plan: plan,
           overwrite: options.writing.overwrite ? .replace : .refuse, source: reader, warn: warn)
       }
     }
@@ -127,7 +180,13 @@ final class EditRun {
     for (path, writer) in zip(outputs, writers) { tell("\(path == "-" ? "standard output" : path): \(writer.summary)") }
 
     let trace = options.trace.map { _ in Trace() }
-    progress.totalOperations = frameCount.map { plan.operations(frames: $0, observes: page != nil) }
+    progress.totalOperations = frameCount.map { count in
+      // Of a share of the windows: what lies behind is not counted, and what lies before is spared when it is met.
+      guard case .only(let range) = selection, let length = plan.clipLength else {
+        return plan.operations(frames: count, observes: page != nil)
+      }
+      return plan.operations(frames: min(count, range.upperBound * length))
+    }
     progress.windowCount = windowCount
     let editor = ClipEditor(
       plan: plan, selection: selection, cancellation: Interruption.cancellation, memoryLimit: job.memoryLimit,

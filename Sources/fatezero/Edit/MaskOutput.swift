@@ -11,16 +11,21 @@ struct MaskOutput {
     _ paths: [String], plan: EditPlan, overwrite: OutputOptions.Overwrite, source: MediaReader,
     warn: @escaping (String) -> Void
   ) throws {
+    try Self.check(plan)
+    writers = try paths.map { path in
+      try MediaWriter(
+        path: path, options: OutputOptions(overwrite: overwrite), source: source, width: plan.outputSize.width,
+        height: plan.outputSize.height, warn: warn, isCancelled: { Interruption.isRequested })
+    }
+  }
+
+  /// - Throws: `CommandFailure` where an edit blends nothing.
+  static func check(_ plan: EditPlan) throws {
     for edit in plan.edits where !edit.blendsAttention && !edit.blendsLatents {
       throw CommandFailure(
         .usage,
         "--mask-output: the edit \"\(edit.settings.edit)\" has no blending mask; set blend-attention to on and name "
           + "the words to blend around, or give a --mask")
-    }
-    writers = try paths.map { path in
-      try MediaWriter(
-        path: path, options: OutputOptions(overwrite: overwrite), source: source, width: plan.outputSize.width,
-        height: plan.outputSize.height, warn: warn, isCancelled: { Interruption.isRequested })
     }
   }
 

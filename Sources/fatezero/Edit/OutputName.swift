@@ -53,11 +53,13 @@ enum OutputName {
     return "\(folder[..<dot])-\(number)\(folder[dot...])"
   }
 
-  /// Letters and digits, everything between them one dash, at most 60 characters.
-  static func fileName(of edit: String) -> String {
+  /// Letters and digits, everything between them one dash, at most 60 bytes.
+  /// - Parameter others: Characters that stay as well.
+  static func fileName(of edit: String, keeping others: String = "") -> String {
     var result = ""
-    for character in edit where result.count < 60 {
-      if character.isLetter || character.isNumber {
+    for character in edit {
+      guard result.utf8.count + character.utf8.count <= 60 else { break }
+      if character.isLetter || character.isNumber || others.contains(character) {
         result.append(character)
       } else if !result.isEmpty, result.last != "-" {
         result.append("-")

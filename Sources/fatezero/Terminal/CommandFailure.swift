@@ -37,6 +37,8 @@ struct CommandFailure: Error, CustomStringConvertible {
   }
 
   var status: Status
+  /// Whether a signal ended the work.
+  var isInterruption: Bool { status == .interrupted || status == .terminated }
   /// Empty where nothing needs to be said.
   var message: String
 
