@@ -96,7 +96,7 @@ struct EditCommand: ParsableCommand {
     let editor = ClipEditor(
       plan: plan, cancellation: cancellation, memoryLimit: job.memoryLimit, cache: cache,
       observes: page != nil, trace: trace,
-      progress: progress.update
+      progress: progress.update, warn: warn
     ) { engine }
     progress.beginWork(expectedSeconds: frameCount.map { _ in report.seconds })
 

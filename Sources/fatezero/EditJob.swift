@@ -100,7 +100,8 @@ struct EditJob {
   func metadata(edit index: Int) -> [(String, String)] {
     let settings = edits[index]
     let plain = Settings()
-    let given = Knobs.all.filter { !["edit", "source", "model", "preset"].contains($0.name) }.compactMap { knob in
+    let given = Knobs.all.filter { !["edit", "source", "model", "preset", "record-dir"].contains($0.name) }.compactMap {
+      knob in
       let text = settings.text(of: knob.name)
       return text == plain.text(of: knob.name) ? nil : "\(knob.name)=\(text ?? "")"
     }

@@ -1,3 +1,4 @@
+import Glibc
 import StableDiffusion
 import Tensors
 
@@ -55,6 +56,8 @@ public struct EditPlan: Sendable {
   /// Frames per window; nil is the whole clip.
   public let clipLength: Int?
   public let record: Settings.Record
+  /// Where the record's files lie while they are needed; nil where it is in memory, or there is none.
+  public let recordFolder: String?
   /// What the device is to compute in.
   public let precision: Device.Precision
   /// What the device is to have; 0 is all CPUs.
@@ -138,6 +141,8 @@ public struct EditPlan: Sendable {
     }
     clipLength = shared.clipLength > 0 ? shared.clipLength : nil
     record = shared.record
+    if let folder = shared.recordFolder { try EditPlan.check(recordFolder: folder) }
+    recordFolder = record == .recompute ? nil : shared.recordFolder
     self.mask = mask
     precision = shared.precision.ofDevice
     threads = shared.threads
@@ -206,6 +211,15 @@ public struct EditPlan: Sendable {
     }
   }
 
+  private static func check(recordFolder folder: String) throws {
+    guard Folder.exists(folder) else {
+      throw SettingsError("there is no folder \(folder); make it, or name another", in: "record-dir")
+    }
+    guard access(folder, W_OK | X_OK) == 0 else {
+      throw SettingsError("cannot write to the folder \(folder)", in: "record-dir")
+    }
+  }
+
   /// The working size: the one asked for, else the model's native area at the clip's aspect with sides that the UNet
   /// halves evenly.
   private static func workingSize(
@@ -269,7 +283,8 @@ extension Settings {
   func sharesClip(with other: Settings) -> Bool {
     source == other.source && steps == other.steps && frameCoupling == other.frameCoupling
       && couplingMinWidth == other.couplingMinWidth && clipLength == other.clipLength && size == other.size
-      && record == other.record && fusionMaxTokens == other.fusionMaxTokens && precision == other.precision
+      && record == other.record && recordFolder == other.recordFolder && fusionMaxTokens == other.fusionMaxTokens
+      && precision == other.precision
       && attentionSource == other.attentionSource && reconstruction == other.reconstruction
       && wordMatching == other.wordMatching
   }

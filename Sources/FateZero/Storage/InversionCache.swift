@@ -102,25 +102,19 @@ public final class InversionCache {
   /// An entry that is being written.
   final class Draft {
     fileprivate let key: String
-    fileprivate let path: String
-    private let lock: Int32
+    private let folder: HeldFolder
     /// nil where attention is not kept.
     let record: RecordFolder?
 
+    fileprivate var path: String { folder.path }
+
     fileprivate init(key: String, folder: String, keepsAttention: Bool) throws {
       self.key = key
-      path = "\(folder)/\(key).\(getpid()).partial"
+      let path = "\(folder)/\(key).\(getpid()).partial"
       Folder.remove(path)
       try Folder.make(path)
-      // Held as long as this process lives: what nobody holds was left by one that was killed.
-      lock = open("\(path)/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
-      _ = flock(lock, LOCK_EX | LOCK_NB)
-      record = keepsAttention ? RecordFolder(path: path) : nil
-    }
-
-    deinit {
-      if lock >= 0 { close(lock) }
-      Folder.remove(path)
+      self.folder = HeldFolder(path: path)
+      record = keepsAttention ? RecordFolder(self.folder) : nil
     }
   }
 
@@ -148,7 +142,8 @@ public final class InversionCache {
   }
 
   /// Completes an entry. What goes wrong is said, and nothing is kept then.
-  func finish(_ draft: Draft, _ inversion: Inversion, plan: EditPlan) {
+  /// - Returns: The attention at its place; nil where none is kept.
+  func finish(_ draft: Draft, _ inversion: Inversion, plan: EditPlan) -> RecordFolder? {
     do {
       if let failure = inversion.record.failure { throw failure }
       var tensors = [SealedFile.entry("latents", inversion.latents)]
@@ -161,13 +156,12 @@ public final class InversionCache {
         size: "\(plan.workingSize)", steps: plan.scheduler.steps, model: inversion.basis.model,
         holdsAttention: draft.record != nil
       ).write(to: draft.path)
-      lock {
-        unlink("\(draft.path)/lock")
-        // Another process may have been faster: its entry is as good.
-        _ = rename(draft.path, path(draft.key))
-      }
+      // Another process may have been faster: its entry is as good.
+      lock { _ = rename(draft.path, path(draft.key)) }
+      return draft.record.map { _ in RecordFolder(path: path(draft.key)) }
     } catch {
       warn("the inversion is not cached: \(error)")
+      return nil
     }
   }
 
@@ -219,11 +213,8 @@ public final class InversionCache {
   /// Removes what killed processes left, and the entries used longest ago until `bytes` or less are held.
   public func prune(to bytes: Int) {
     lock {
-      for name in Folder.names(folder) where name.hasSuffix(".partial") {
-        let descriptor = open("\(path(name))/lock", O_RDWR | O_CLOEXEC)
-        let isLeft = descriptor < 0 || flock(descriptor, LOCK_EX | LOCK_NB) == 0
-        if descriptor >= 0 { close(descriptor) }
-        if isLeft { Folder.remove(path(name)) }
+      for name in Folder.names(folder) where name.hasSuffix(".partial") && HeldFolder.isLeft(path(name)) {
+        Folder.remove(path(name))
       }
       for (path, _) in keptWindows() where bytes == 0 { unlink(path) }
       var held = entries()
