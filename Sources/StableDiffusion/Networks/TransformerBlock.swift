@@ -60,6 +60,9 @@ struct TransformerBlock: Sendable {
   private let textIndex: Int
   private let epsilon: Float = 1e-5
 
+  /// Tokens that go through the feed-forward layers at a time, where they are eight times as wide.
+  static let feedForwardRows = 2048
+
   init(_ parameters: Parameters, channels: Int, textChannels: Int, heads: Int, textIndex: Int) throws {
     self.textIndex = textIndex
     norm1 = try parameters.normalization("norm1", channels: channels)
@@ -119,9 +122,11 @@ struct TransformerBlock: Sendable {
     try pass.inspect?(site.description, attended)
     hidden = try crossAttention.output(attended, device: device, adding: hidden)
 
-    normalized = try norm3.layer(hidden, epsilon: epsilon, device: device)
-    let expanded = try device.geglu(try feedForwardIn(normalized, device: device))
-    hidden = try feedForwardOut(expanded, device: device, adding: hidden)
+    hidden = try device.inPieces(hidden, of: TransformerBlock.feedForwardRows) { part in
+      let normalized = try norm3.layer(part, epsilon: epsilon, device: device)
+      let expanded = try device.geglu(try feedForwardIn(normalized, device: device))
+      return try feedForwardOut(expanded, device: device, adding: part)
+    }
 
     guard let temporal else { return hidden }
     return try attendAlongFrames(hidden, temporal.norm, temporal.attention, pass: pass)

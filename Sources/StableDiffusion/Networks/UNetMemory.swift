@@ -157,12 +157,20 @@ struct UNetRehearsal {
     replace(&memory, &attended, by: crossAttended)
     replace(&memory, &hidden, by: linear(&memory, channels, channels))
 
-    replace(&memory, &normalized, by: tensor(&memory))
-    let expanded = linear(&memory, channels, channels * 8)
-    let activated = memory.tensor(tokens * Double(channels * 4))
-    memory.release(expanded)
-    replace(&memory, &hidden, by: linear(&memory, channels * 4, channels))
-    memory.release(activated)
+    // In pieces, of which the joined result comes after the first.
+    let pieces = (tokens / Double(TransformerBlock.feedForwardRows)).rounded(.up)
+    let rows = (tokens / pieces).rounded(.up)
+    var joined: MemoryRehearsal.Block?
+    for _ in 0..<2 {
+      let part = memory.tensor(rows * Double(channels))
+      let expanded = memory.linear(rows: rows, inputs: channels, outputs: channels * 8)
+      let activated = memory.tensor(rows * Double(channels * 4))
+      memory.release(expanded)
+      let result = memory.linear(rows: rows, inputs: channels * 4, outputs: channels)
+      joined = joined ?? tensor(&memory)
+      [part, activated, result].forEach { memory.release($0) }
+    }
+    if let joined { replace(&memory, &hidden, by: joined) }
 
     if isTuned {
       // Pixel by pixel: the frames, their norm, queries, keys, values and what was attended.
