@@ -37,6 +37,7 @@ enum Options {
     add("precision", text(options.precision))
     add("threads", number(options.threads))
     add("record", text(options.record))
+    add("record-dir", text(options.record_dir))
     add("memory-limit", text(options.memory_limit))
     add("prediction-type", text(options.prediction_type))
     add("unet", text(options.unet))

@@ -230,7 +230,7 @@ final class Session {
         tell(progress)
         poll()
         if progress.windowShare == 1 { model.learn(operations: progress.windowOperations.all, seconds: time.elapsed) }
-      }, poll: poll,
+      }, warn: { [unowned self] in callbacks.log(FATEZERO_LOG_WARNING, $0) }, poll: poll,
       engine: { [unowned self] in
         try model.load(
           threads: settings.threads, precision: plan.precision, convolutions: convolutions, cancellation: cancellation,

@@ -42,6 +42,32 @@ extension Device {
     }
   }
 
+  /// What `body` makes of pieces of at most `count` rows of x (..., c), (rows, d) each, joined -> (..., d): for the memory
+  /// that it takes in between, which then is that of one piece.
+  public func inPieces(_ x: Tensor, of count: Int, _ body: (Tensor) throws -> Tensor) throws -> Tensor {
+    guard let channels = x.shape.last, channels > 0, count > 0 else {
+      throw TensorError("\(x.shape) cannot be cut into pieces of \(count) rows")
+    }
+    return try run {
+      let rows = x.count / channels
+      let flat = x.reshaped([rows, channels])
+      let pieces = (rows + count - 1) / count
+      guard pieces > 1 else {
+        let y = try body(flat)
+        return y.reshaped(x.shape.dropLast() + [y.shape[1]])
+      }
+      var joined: Tensor?
+      for piece in 0..<pieces {
+        let range = piece * rows / pieces..<(piece + 1) * rows / pieces
+        let part = try body(flat.rows(range))
+        let y = try joined ?? makeResult(x.shape.dropLast() + [part.shape[1]])
+        joined = y
+        try copy(part, into: y.reshaped([rows, part.shape[1]]).rows(range))
+      }
+      return try joined ?? makeResult(x.shape)
+    }
+  }
+
   /// Rows of a (r, c) table of any element type -> (indices.count, c).
   public func gather(_ table: Tensor, rows: [Int]) throws -> Tensor {
     guard table.shape.count == 2, rows.allSatisfy((0..<table.shape[0]).contains) else {

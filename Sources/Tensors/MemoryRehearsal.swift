@@ -7,17 +7,20 @@ public struct MemoryRehearsal: Sendable {
   public struct Block: Sendable {
     /// Of the pool's block, which may be larger than the tensor.
     let byteCount: Double
+    /// Where a large one lies.
+    var offset: Double?
   }
 
   let threads: Int
   let precision: Device.Precision
   let convolutions: Device.Convolutions
-  /// Smallest first.
+  private var layout = BlockLayout(capacity: Double.infinity)
+  /// Small blocks, the smallest first.
   private var free: [Double] = []
+  /// Of all small blocks.
+  private var small = 0.0
   private var scratch = 0.0
-  /// Bytes of the blocks in use, of those kept for the next tensors, and of the workspace.
-  public private(set) var held = 0.0
-  /// The most that was held so far.
+  /// The most that was held so far: bytes of the blocks in use, of those kept for the next tensors, and of the workspace.
   public private(set) var peak = 0.0
 
   /// Of a device that is made with the same arguments.
@@ -31,32 +34,27 @@ public struct MemoryRehearsal: Sendable {
   public mutating func tensor(_ count: Double) -> Block { take(4 * count) }
 
   public mutating func release(_ block: Block) {
+    if let offset = block.offset { return layout.give(offset, block.byteCount) }
     free.insert(block.byteCount, at: MemoryPool.position(of: block.byteCount, in: free, size: \.self))
   }
 
-  /// `Device.trimMemory`.
-  public mutating func trim() {
-    held -= free.reduce(0, +) + scratch
-    (free, scratch) = ([], 0)
-  }
-
   private mutating func take(_ byteCount: Double) -> Block {
+    defer { note() }
+    if byteCount >= Double(MemoryPool.mappedByteCount), let offset = layout.take(byteCount) {
+      return Block(byteCount: byteCount, offset: offset)
+    }
     let index = MemoryPool.position(of: byteCount, in: free, size: \.self)
     if index < free.count, free[index] / 2 <= byteCount { return Block(byteCount: free.remove(at: index)) }
-    grow(by: byteCount)
+    small += byteCount
     return Block(byteCount: byteCount)
   }
 
-  private mutating func grow(by byteCount: Double) {
-    held += byteCount
-    peak = max(peak, held)
-  }
+  private mutating func note() { peak = max(peak, layout.held + small + scratch) }
 
   private mutating func workspace(_ byteCount: Double) {
     guard byteCount > scratch else { return }
-    held -= scratch
     scratch = byteCount
-    grow(by: byteCount)
+    note()
   }
 
   /// What is multiplied by weights, of so many numbers.

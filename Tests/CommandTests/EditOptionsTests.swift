@@ -28,7 +28,7 @@ import Testing
       "--blend-latents", "--attention-source", "reconstruction", "--frame-coupling", "-2+self", "--coupling-min-width",
       "second", "--clip-length", "4", "--record", "maps", "--precision", "f32", "--threads", "2", "--negative",
       "-blurry",
-      "--size", "64x64", "--fusion-max-tokens", "256", "--memory-limit", "1G"
+      "--size", "64x64", "--fusion-max-tokens", "256", "--memory-limit", "1G", "--record-dir", "/var/tmp"
     ).edits[0]
     #expect(settings.edit == "a tiger on the grass")
     #expect(settings.source == "a cat on the grass")
@@ -54,6 +54,7 @@ import Testing
     #expect(settings.size == WorkingSize(width: 64, height: 64))
     #expect(settings.fusionMaxTokens == 256)
     #expect(settings.memoryLimit == 1 << 30)
+    #expect(settings.recordFolder == "/var/tmp")
   }
 
   @Test func severalEditsShareTheRest() throws {

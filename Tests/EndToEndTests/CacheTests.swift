@@ -179,11 +179,42 @@ extension EndToEndTests {
     @Test(arguments: [
       ("--cache in.nut", "that is a file", 64), ("--cache-size 1G", "--cache-size needs --cache", 64),
       ("--cache cache --cache-size much", "--cache-size", 64), ("--cache /proc/none", "cannot make the folder", 73),
+      ("--record-dir none", "record-dir: there is no folder none", 64),
     ])
     func whatCannotBeIsSaid(_ arguments: String, _ words: String, _ status: Int32) throws {
       let outcome = try bench.run("edit in.nut out.nut \(arguments)")
       #expect(outcome.status == status && outcome.errors.contains(words), "\(outcome.errors)")
       #expect(!bench.exists("out.nut"))
+    }
+
+    /// The attention on the disk alone: in the cache's folder where it is kept there, else in its own.
+    @Test func itNeedNotBeInMemoryBesides() throws {
+      let outcome = try bench.succeed(
+        """
+        mkdir record
+        edit in.nut plain.rgb --output-format rawvideo
+        edit in.nut own.rgb --output-format rawvideo --record-dir record
+        edit in.nut small.rgb --output-format rawvideo --record-dir record --cache small --cache-size 30k
+        for run in 1 2; do edit in.nut $run.rgb --output-format rawvideo --record-dir record --cache cache; done
+        """)
+      #expect(!outcome.errors.contains("computed again"), "\(outcome.errors)")
+      for name in ["own", "small", "1", "2"] {
+        #expect(try bench.contents("plain.rgb") == bench.contents("\(name).rgb"), "\(name)")
+      }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: bench.path("record")).isEmpty)
+    }
+
+    @Test func whatAKilledRunLeftOfARecordGoes() throws {
+      try bench.succeed(
+        """
+        mkdir record
+        edit long.nut k.nut --record-dir record --steps 400 & job=$!
+        until ls record/*/step-*.safetensors 2>/dev/null; do sleep 0.05; kill -0 $job; done
+        pkill -9 -P $job; wait $job || true
+        ls record/*/step-*.safetensors
+        edit in.nut out.nut --record-dir record
+        """)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: bench.path("record")).isEmpty)
     }
 
     @Test func withoutAValueItIsTheUsers() throws {

@@ -35,7 +35,8 @@ import Testing
       ("blend-threshold", "0.75"), ("blend-latents", "true"), ("word-weights", "tiger=2.0"),
       ("attention-source", "reconstruction"), ("frame-coupling", "middle"), ("coupling-min-width", "second"),
       ("fusion-max-tokens", "256"), ("clip-length", "0"), ("precision", "f32"), ("threads", "2"), ("record", "maps"),
-      ("memory-limit", "8G"), ("prediction-type", "epsilon"), ("unet", "/nowhere/unet"),
+      ("record-dir", "/nowhere/record"), ("memory-limit", "8G"), ("prediction-type", "epsilon"),
+      ("unet", "/nowhere/unet"),
       ("vae", "/nowhere/vae"), ("lora", "/nowhere/a.safetensors:0.5"), ("embedding", "<toy>=/nowhere/toy.pt"),
     ]
     #expect(want.map(\.0) == Knobs.all.map(\.name))
@@ -66,6 +67,7 @@ import Testing
     options.precision = text("precision")
     options.threads = 2
     options.record = text("record")
+    options.record_dir = text("record-dir")
     options.memory_limit = text("memory-limit")
     options.prediction_type = text("prediction-type")
     options.unet = text("unet")

@@ -23,13 +23,13 @@ import Testing
     }
   }
 
-  func settings(_ change: (inout Settings) -> Void = { _ in }) -> Settings {
+  func settings(_ change: (inout Settings) throws -> Void = { _ in }) rethrows -> Settings {
     var settings = Settings()
     settings.edit = "a red tiger walking on the floor"
     settings.source = "a black cat walking on the floor"
     settings.steps = 4
     settings.size = WorkingSize(width: Self.size, height: Self.size)
-    change(&settings)
+    try change(&settings)
     return settings
   }
 
@@ -42,14 +42,14 @@ import Testing
   func edit(
     _ frames: [Frame], _ edits: [Settings], model name: String = "tinyA", modelAt folder: URL? = nil,
     mask: GivenMask? = nil, masks: [Frame] = [], cancellation: Cancellation = Cancellation(),
-    progress: @escaping (ClipEditor.Progress) -> Void = { _ in }
+    progress: @escaping (ClipEditor.Progress) -> Void = { _ in }, warn: @escaping (String) -> Void = { _ in }
   ) throws -> Run {
     let device = try Device(threads: 2)
     let folder = folder ?? Fixtures.oracle.appendingPathComponent("models/\(name)")
     let model = try StableDiffusionModel(Checkpoint(path: folder.path), device: device)
     let size = FrameSize(width: frames[0].width, height: frames[0].height)
     let plan = try EditPlan(model: model, edits: edits, frameSize: size, mask: mask)
-    let editor = ClipEditor(plan: plan, cancellation: cancellation, progress: progress) {
+    let editor = ClipEditor(plan: plan, cancellation: cancellation, progress: progress, warn: warn) {
       ClipEditor.Engine(device: device, model: model)
     }
     var result = [[Frame]](repeating: [], count: edits.count)

@@ -83,8 +83,8 @@ import Testing
     let estimate = plan.estimate.memory(
       plan, window: plan.window(index: 0, count: wanted.frames), isFirst: true, convolutions: .direct)
     for (phase, predicted) in [
-      ("encode", estimate.encoding), ("invert", estimate.inversion), ("edit", estimate.edit),
-      ("decode", estimate.decoding),
+      ("encode", estimate.encoding), ("invert", estimate.inversion),
+      ("edit", estimate.edit + estimate.latents), ("decode", estimate.decoding + estimate.latents),
     ] {
       let predicted = predicted + estimate.text
       let measured = Double(try #require(held[phase]))

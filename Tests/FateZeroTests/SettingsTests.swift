@@ -17,7 +17,8 @@ import Testing
   @Test(arguments: [
     ("cross-replace", "0.5,tiger=0.1:0.4"), ("self-replace", "0.2:0.8"), ("blend-words", "silver jeep=car,road"),
     ("word-weights", #"a\,b=10.0,x=-2.5"#), ("frame-coupling", "-2+self"), ("coupling-min-width", "second"),
-    ("coupling-min-width", "640"), ("size", "512x320"), ("record", "recompute"), ("memory-limit", "8G"),
+    ("coupling-min-width", "640"), ("size", "512x320"), ("record", "recompute"), ("record-dir", "/var/tmp"),
+    ("memory-limit", "8G"),
     ("negative", "blurry, [x]"), ("edit", #"a \[cat\]"#), ("guidance-scale", "3.5"), ("blend-latents", "true"),
     ("attention-source", "none"), ("blend-words", "=car"),
   ]) func textReadsBack(name: String, text: String) throws {

@@ -156,4 +156,20 @@ import Testing
     device.trimMemory()
     #expect(try device.add(x, x).floats == x.floats)
   }
+
+  /// Large blocks of many sizes in one stretch, of which what is trimmed is cleared and the rest is kept.
+  @Test func largeBlocksKeepTheirNumbers() throws {
+    let device = try Device(threads: 1)
+    func made(_ count: Int, _ value: Float) throws -> Tensor {
+      try device.add(try Tensor([Float](repeating: value, count: count), shape: [count]), try Tensor(zeros: [count]))
+    }
+    let kept = try (1...6).map { try made($0 * 300_000, Float($0)) }
+    for round in 0..<3 {
+      let others = try (1...6).map { try made((7 - $0) * 290_000 + round, -Float($0)) }
+      for (index, other) in others.enumerated() { #expect(other.floats.allSatisfy { $0 == -Float(index + 1) }) }
+      device.trimMemory()
+    }
+    for (index, tensor) in kept.enumerated() { #expect(tensor.floats.allSatisfy { $0 == Float(index + 1) }) }
+    withExtendedLifetime(kept) {}
+  }
 }

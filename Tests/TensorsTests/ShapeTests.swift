@@ -42,6 +42,24 @@ import Testing
     #expect(throws: TensorError.self) { try device.concatenate([a, try Tensor(zeros: [1, 200, 301])]) }
   }
 
+  /// Each row by itself, whatever the pieces.
+  @Test(arguments: Configuration.all)
+  func piecesAreJoined(_ configuration: Configuration) throws {
+    let device = try configuration.device()
+    for (shape, count) in [([2, 5, 3], 1), ([2, 5, 3], 3), ([2, 5, 3], 10), ([7, 3], 100), ([0, 3], 4)] {
+      let x = try Self.counted(shape)
+      var most = 0
+      let doubled = try device.inPieces(x, of: count) { part in
+        most = max(most, part.shape[0])
+        return try device.concatenateChannels(part, part)
+      }
+      #expect(doubled.shape == shape.dropLast() + [6])
+      #expect(doubled.floats == (try device.concatenateChannels(x, x)).floats)
+      #expect(most <= count)
+    }
+    #expect(throws: TensorError.self) { try device.inPieces(try Tensor(zeros: [2, 3]), of: 0) { $0 } }
+  }
+
   @Test(arguments: Configuration.all)
   func middleAxesAreSwapped(_ configuration: Configuration) throws {
     let device = try configuration.device()

@@ -198,6 +198,9 @@ typedef struct fatezero_options {
   /** What is kept of the source's attention: queries-keys (the default), maps (larger), or recompute (nothing;
    *  slower). */
   const char *record;
+  /** Folder in which what is kept of the source's attention waits in files, removed at the end, instead of in memory;
+   *  none by default. */
+  const char *record_dir;
   /** Memory that an edit may plan to use, in bytes or like 8G; default 0, what the machine has. */
   const char *memory_limit;
   /** What the network predicts: epsilon (the noise), v_prediction (the velocity), or auto (the default): what the

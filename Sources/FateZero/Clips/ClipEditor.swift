@@ -104,6 +104,7 @@ public final class ClipEditor {
   private let cancellation: Cancellation
   private let cache: InversionCache?
   private let results: WindowResults?
+  private let warn: (String) -> Void
   private let observes: Bool
   private let trace: Trace?
   /// Of the window in work: when each phase began.
@@ -129,11 +130,13 @@ public final class ClipEditor {
   ///   - observes: Whether windows come with an observation. Each then takes one more pass per step.
   ///   - trace: Collects the numbers of a run of one window.
   ///   - progress: Called on the thread that calls the editor.
+  ///   - warn: Takes what the user should know of, a sentence each.
   ///   - poll: Called some times a second while a window is in work, on the same thread.
   public init(
     plan: EditPlan, selection: Selection = .all, cancellation: Cancellation = Cancellation(), memoryLimit: Int? = nil,
     cache: InversionCache? = nil, results: WindowResults? = nil, observes: Bool = false, trace: Trace? = nil,
-    progress: @escaping (Progress) -> Void = { _ in }, poll: (() -> Void)? = nil, engine: @escaping () throws -> Engine
+    progress: @escaping (Progress) -> Void = { _ in }, warn: @escaping (String) -> Void = { _ in },
+    poll: (() -> Void)? = nil, engine: @escaping () throws -> Engine
   ) {
     self.plan = plan
     self.selection = selection
@@ -142,6 +145,7 @@ public final class ClipEditor {
     self.memoryLimit = memoryLimit
     self.cache = cache
     self.results = results
+    self.warn = warn
     self.observes = observes
     self.trace = trace
     makeEditor = {
@@ -155,6 +159,7 @@ public final class ClipEditor {
   private func windowEditor() throws -> WindowEditor {
     if let madeEditor { return madeEditor }
     let editor = try makeEditor()
+    editor.warn = warn
     madeEditor = editor
     return editor
   }
@@ -164,7 +169,7 @@ public final class ClipEditor {
     throw EditError(
       .memory,
       "the whole clip as one window does not fit: \(frames) frames need more than the limit of \(Numerals.bytes(memoryLimit)); "
-        + "set clip-length, or record to recompute")
+        + "set clip-length, record-dir, or record to recompute")
   }
 
   /// Passes of the UNet so far.
@@ -205,7 +210,7 @@ public final class ClipEditor {
     let window = plan.window(index: 0, count: frames.count)
     let editor = try windowEditor()
     follow(window, of: editor, stages: [.inversion])
-    return try editor.invert(try editor.encode(pictures), window: window, carried: [])
+    return try invert(pictures, window: window, carried: [], by: editor)
   }
 
   /// Edits a clip that was inverted under the same source, model, size, steps and coupling. Attention that the inversion did
@@ -338,9 +343,8 @@ public final class ClipEditor {
   ) throws -> Inversion {
     guard let cache, let key else {
       follow(window, of: editor, stages: [.inversion, .edit])
-      return try editor.invert(try editor.encode(pictures), window: window, carried: carried)
+      return try invert(pictures, window: window, carried: carried, by: editor)
     }
-    editor.warn = cache.warn
     func findInversion() -> Inversion? {
       // A trace holds what only an inversion's own run knows.
       guard trace == nil, let stored = cache.find(key, plan: plan, frames: window.total) else { return nil }
@@ -355,9 +359,30 @@ public final class ClipEditor {
     if let found = findInversion() { return found }
     follow(window, of: editor, stages: [.inversion, .edit])
     let draft = cache.begin(key, plan: plan, window: window)
+    var inversion = try invert(pictures, window: window, carried: carried, cached: draft?.record, by: editor)
+    if let draft, let record = cache.finish(draft, inversion, plan: plan), plan.recordFolder != nil {
+      inversion.record = AttentionRecord(folder: record, isInMemory: false)
+    }
+    return inversion
+  }
+
+  /// - Parameter cached: Where the attention is written for later runs.
+  private func invert(
+    _ pictures: [Tensor], window: ClipWindow, carried: [CarriedFrame], cached: RecordFolder? = nil,
+    by editor: WindowEditor
+  ) throws -> Inversion {
+    var folder = cached
+    if let place = plan.recordFolder, cached == nil, plan.estimate.recordBytes(plan, window: window).all > 0 {
+      do { folder = try RecordFolder.temporary(in: place) } catch let error as StorageError {
+        throw SettingsError(error.description, in: "record-dir")
+      }
+    }
     let inversion = try editor.invert(
-      try editor.encode(pictures), window: window, carried: carried, record: AttentionRecord(folder: draft?.record))
-    if let draft { cache.finish(draft, inversion, plan: plan) }
+      try editor.encode(pictures), window: window, carried: carried,
+      record: AttentionRecord(folder: folder, isInMemory: plan.recordFolder == nil))
+    if plan.recordFolder != nil, let failure = inversion.record.failure {
+      warn("some of the source's attention is not kept and is computed again: \(failure)")
+    }
     return inversion
   }
 
@@ -383,7 +408,7 @@ public final class ClipEditor {
     let result = ContentDigest()
     for text in [inversion.text, contents.text, maskContents.text, plan.mask?.rawValue ?? ""] { result.add(text) }
     // Where the model lies and what may be used of the machine changes no frame.
-    let places: Set = ["model", "threads", "memory-limit"]
+    let places: Set = ["model", "threads", "memory-limit", "record-dir"]
     for edit in plan.edits {
       for knob in Knobs.all where !places.contains(knob.name) { result.add(edit.settings.text(of: knob.name) ?? "") }
     }

@@ -57,9 +57,9 @@ struct RecordingNeeds: Sendable, Equatable {
 /// The attention of the source, by step and layer: in memory, in files, or in both.
 struct AttentionRecord: Sendable {
   private var steps: [Int: [AttentionSite: SourceAttention]] = [:]
-  private var folder: RecordFolder?
+  private let folder: RecordFolder?
   private let isInMemory: Bool
-  /// Why the folder lacks steps, where those in memory are all the same complete.
+  /// Why the folder lacks steps. Those that are not in memory either are computed again.
   private(set) var failure: ModelError?
 
   /// - Parameters:
@@ -70,12 +70,11 @@ struct AttentionRecord: Sendable {
     self.isInMemory = isInMemory || folder == nil
   }
 
-  /// - Throws: `ModelError` where the folder's file cannot be written and nothing stays in memory.
+  /// After the folder refused a step, it is asked for no more.
   mutating func set(_ entries: [AttentionSite: SourceAttention], step: Int) throws {
     if isInMemory { steps[step] = entries }
-    do { try folder?.write(entries, step: step) } catch let error as ModelError where isInMemory {
-      (folder, failure) = (nil, error)
-    }
+    guard failure == nil else { return }
+    do { try folder?.write(entries, step: step) } catch let error as ModelError { failure = error }
   }
 
   /// Of what is in memory.

@@ -15,7 +15,7 @@ public struct Inversion: Sendable {
   let sourceLatents: [Tensor]
   /// The reconstruction pass's latents x_0 ... x_N, where attention comes from one.
   let reconstruction: [Tensor]?
-  let record: AttentionRecord
+  var record: AttentionRecord
 
   /// Frames of the clip.
   public var frameCount: Int { window.count }

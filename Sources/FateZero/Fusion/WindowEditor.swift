@@ -99,7 +99,7 @@ final class WindowEditor {
   ///   - carried: The frames of earlier windows that the window's coupling names, in its order.
   ///   - record: Empty; it takes what is kept.
   func invert(
-    _ latents: Tensor, window: ClipWindow, carried: [CarriedFrame], record: AttentionRecord = AttentionRecord()
+    _ latents: Tensor, window: ClipWindow, carried: [CarriedFrame], record: AttentionRecord
   ) throws -> Inversion {
     let scheduler = plan.scheduler
     let fromReconstruction = plan.reconstructionTokens != nil

@@ -100,13 +100,20 @@ extension EditPlan {
   /// - Parameter limit: Bytes; nil where nobody knows.
   /// - Throws: `EditError`.
   public func checkMemory(frames: Int?, limit: Int?) throws {
+    let kept = recordBytes(frames: frames)
+    if let recordFolder, let free = Folder.freeByteCount(recordFolder), kept > free {
+      throw EditError(
+        .memory,
+        "record-dir: the source's attention takes \(Numerals.bytes(kept)), and in \(recordFolder) \(Numerals.bytes(free)) are "
+          + "free; name another folder, or set record to recompute")
+    }
     guard let limit else { return }
     let peak = peakBytes(frames: frames)
     guard peak > limit else { return }
     throw EditError(
       .memory,
       "the edit needs about \(Numerals.bytes(peak)), the limit is \(Numerals.bytes(limit)); lower clip-length or size, "
-        + "set record to recompute, or raise memory-limit")
+        + "set record-dir or record to recompute, or raise memory-limit")
   }
 
   /// How a run's convolutions are best computed: by Winograd's way, which is faster, where its memory fits.

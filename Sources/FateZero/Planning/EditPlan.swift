@@ -1,3 +1,4 @@
+import Glibc
 import StableDiffusion
 import Tensors
 
@@ -55,6 +56,8 @@ public struct EditPlan: Sendable {
   /// Frames per window; nil is the whole clip.
   public let clipLength: Int?
   public let record: Settings.Record
+  /// Where the record's files lie while they are needed; nil where it is in memory, or there is none.
+  public let recordFolder: String?
   /// What the device is to compute in.
   public let precision: Device.Precision
   /// What the device is to have; 0 is all CPUs.
@@ -138,6 +141,8 @@ public struct EditPlan: Sendable {
     }
     clipLength = shared.clipLength > 0 ? shared.clipLength : nil
     record = shared.record
+    if let folder = shared.recordFolder { try EditPlan.check(recordFolder: folder) }
+    recordFolder = record == .recompute ? nil : shared.recordFolder
     self.mask = mask
     precision = shared.precision.ofDevice
     threads = shared.threads
@@ -203,6 +208,15 @@ public struct EditPlan: Sendable {
   private static func check(_ size: FrameSize, _ what: String) throws {
     guard 1...1 << 16 ~= size.width, 1...1 << 16 ~= size.height else {
       throw EditError(.settings, "\(what): \(size) pixels; each side must be 1 to \(1 << 16)")
+    }
+  }
+
+  private static func check(recordFolder folder: String) throws {
+    guard Folder.exists(folder) else {
+      throw SettingsError("there is no folder \(folder); make it, or name another", in: "record-dir")
+    }
+    guard access(folder, W_OK | X_OK) == 0 else {
+      throw SettingsError("cannot write to the folder \(folder)", in: "record-dir")
     }
   }
 
@@ -272,7 +286,8 @@ extension Settings {
   func sharesClip(with other: Settings) -> Bool {
     source == other.source && steps == other.steps && frameCoupling == other.frameCoupling
       && couplingMinWidth == other.couplingMinWidth && clipLength == other.clipLength && size == other.size
-      && record == other.record && fusionMaxTokens == other.fusionMaxTokens && precision == other.precision
+      && record == other.record && recordFolder == other.recordFolder && fusionMaxTokens == other.fusionMaxTokens
+      && precision == other.precision
       && attentionSource == other.attentionSource && reconstruction == other.reconstruction
       && wordMatching == other.wordMatching
   }

@@ -22,10 +22,12 @@ struct MemoryEstimate {
   private static let program = Double(110 << 20)
 
   var peakBytes: Double {
-    // Of a record that is computed again there is one step at a time.
-    let (kept, read) = plan.record == .recompute ? (0, record.largestStep) : (record.all, record.all)
+    // Of a record that lies in files or is computed again there is one step at a time.
+    let inMemory = plan.record != .recompute && plan.recordFolder == nil
+    let (kept, read) = inMemory ? (record.all, record.all) : (0, record.largestStep)
+    let made = plan.record == .recompute ? 0 : read
     let phases = [
-      (Weights.encoder, encoding), (.unet, inversion + latents + kept),
+      (Weights.encoder, encoding), (.unet, inversion + latents + made),
       (plan.edits.count > 1 ? .all : .unet, edit + latents + read), (.all, decoding + latents + kept),
     ]
     let largest = phases.map { weightBytes(isFirst ? $0 : .all) + $1 }.max() ?? 0

@@ -162,6 +162,12 @@ public enum Knobs {
       "What is kept of the source's attention: queries-keys (the default), maps (larger), or recompute (nothing; "
         + "slower).", \.record),
     Knob(
+      name: "record-dir",
+      blurb: "Folder in which what is kept of the source's attention waits in files, removed at the end, instead of in "
+        + "memory; none by default.",
+      kind: .path, range: "a folder", defaultText: "", read: { $0.recordFolder ?? "" },
+      write: { $0.recordFolder = $1.isEmpty ? nil : $1 }),
+    Knob(
       name: "memory-limit",
       blurb: "Memory that an edit may plan to use, in bytes or like 8G; default 0, what the machine "
         + "has.",

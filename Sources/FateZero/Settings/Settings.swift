@@ -141,6 +141,8 @@ public struct Settings: Sendable, Equatable {
   /// 0: the CPUs this process may run on.
   public var threads = 0
   public var record = Record.queriesKeys
+  /// nil: the record is in memory.
+  public var recordFolder: String?
   /// Bytes; 0: no limit but the machine's.
   public var memoryLimit = 0
   /// `.exact` only under a configuration of the reference repository.

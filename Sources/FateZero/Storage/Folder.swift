@@ -18,6 +18,32 @@ enum Folder {
     }
   }
 
+  /// Makes a folder of a new name, for this user alone.
+  /// - Parameter prefix: Of its path.
+  /// - Throws: `StorageError` with the system's reason.
+  static func makeUnique(_ prefix: String) throws -> String {
+    var path = "\(prefix)XXXXXX".utf8CString.map { $0 }
+    guard mkdtemp(&path) != nil else {
+      throw StorageError("cannot make a folder \(prefix)...: \(String(cString: strerror(errno)))")
+    }
+    return String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Alone among those who ask for the same folder in this way; also where the system has no such locks.
+  static func lock<Value>(_ path: String, _ body: () throws -> Value) rethrows -> Value {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    defer { close(descriptor) }
+    while flock(descriptor, LOCK_EX) != 0, errno == EINTR {}
+    return try body()
+  }
+
+  /// Bytes that a user may still write there; nil where nobody knows.
+  static func freeByteCount(_ path: String) -> Int? {
+    var status = statvfs()
+    guard statvfs(path, &status) == 0 else { return nil }
+    return Int(clamping: status.f_bavail) * Int(clamping: status.f_frsize)
+  }
+
   /// What it holds, without `.` and `..`; empty where it cannot be read.
   static func names(_ path: String) -> [String] {
     ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()

@@ -111,23 +111,20 @@ public final class InversionCache {
   /// An entry that is being written.
   final class Draft {
     fileprivate let key: String
-    fileprivate let path: String
-    private let lock: FileLock?
+    private let folder: HeldFolder
     /// nil where attention is not kept.
     let record: RecordFolder?
+
+    fileprivate var path: String { folder.path }
 
     fileprivate init(key: String, folder: String, keepsAttention: Bool) throws {
       self.key = key
       // Processes on several machines may share the folder, and a number.
-      path = "\(folder)/\(key).\(UInt64.random(in: 0 ... .max)).partial"
+      let path = "\(folder)/\(key).\(UInt64.random(in: 0 ... .max)).partial"
       try Folder.make(path)
-      // Held as long as this process lives: what nobody holds was left by one that was killed.
-      lock = FileLock("\(path)/lock")
-      _ = lock?.take()
-      record = keepsAttention ? RecordFolder(path: path) : nil
+      self.folder = HeldFolder(path: path)
+      record = keepsAttention ? RecordFolder(self.folder) : nil
     }
-
-    deinit { Folder.remove(path) }
   }
 
   /// Begins an entry, after making room for it; nil where it has no room at all or the folder cannot be written.
@@ -154,7 +151,8 @@ public final class InversionCache {
   }
 
   /// Completes an entry. What goes wrong is said, and nothing is kept then.
-  func finish(_ draft: Draft, _ inversion: Inversion, plan: EditPlan) {
+  /// - Returns: The attention at its place; nil where none is kept.
+  func finish(_ draft: Draft, _ inversion: Inversion, plan: EditPlan) -> RecordFolder? {
     do {
       if let failure = inversion.record.failure { throw failure }
       var tensors = [SealedFile.entry("latents", inversion.latents)]
@@ -167,13 +165,12 @@ public final class InversionCache {
         size: "\(plan.workingSize)", steps: plan.scheduler.steps, model: inversion.basis.model,
         holdsAttention: draft.record != nil
       ).write(to: draft.path)
-      lock {
-        unlink("\(draft.path)/lock")
-        // Another process may have been faster: its entry is as good.
-        _ = rename(draft.path, path(draft.key))
-      }
+      // Another process may have been faster: its entry is as good.
+      lock { _ = rename(draft.path, path(draft.key)) }
+      return draft.record.map { _ in RecordFolder(path: path(draft.key)) }
     } catch {
       warn("the inversion is not cached: \(error)")
+      return nil
     }
   }
 
@@ -205,8 +202,8 @@ public final class InversionCache {
   /// Removes what killed processes left, and the entries used longest ago until `bytes` or less are held.
   public func prune(to bytes: Int) {
     lock {
-      for name in Folder.names(folder) where name.hasSuffix(".partial") {
-        if FileLock("\(path(name))/lock")?.take() ?? true { Folder.remove(path(name)) }
+      for name in Folder.names(folder) where name.hasSuffix(".partial") && HeldFolder.isLeft(path(name)) {
+        Folder.remove(path(name))
       }
       var windows = WindowResults.held(in: windowsFolder)
       var total = windows.reduce(0) { $0 + $1.byteCount }

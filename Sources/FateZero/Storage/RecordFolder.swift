@@ -6,9 +6,25 @@ import Tensors
 /// edit step comes, into memory of its own.
 final class RecordFolder: Sendable {
   let path: String
+  private let held: HeldFolder?
 
   /// - Parameter path: Of a folder that exists.
-  init(path: String) { self.path = path }
+  init(path: String) { (self.path, held) = (path, nil) }
+
+  /// - Parameter held: Removed with this.
+  init(_ held: HeldFolder) { (path, self.held) = (held.path, held) }
+
+  /// A folder of its own within `folder`, removed with this; what killed processes left there goes first.
+  /// - Throws: `StorageError`.
+  static func temporary(in folder: String) throws -> RecordFolder {
+    let prefix = "fatezero-record-"
+    return try Folder.lock(folder) {
+      for name in Folder.names(folder) where name.hasPrefix(prefix) && HeldFolder.isLeft("\(folder)/\(name)") {
+        Folder.remove("\(folder)/\(name)")
+      }
+      return RecordFolder(HeldFolder(path: try Folder.makeUnique("\(folder)/\(prefix)")))
+    }
+  }
 
   private func file(of step: Int) -> String { "\(path)/step-\(step).safetensors" }
 

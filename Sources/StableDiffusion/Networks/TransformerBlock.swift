@@ -60,6 +60,9 @@ struct TransformerBlock: Sendable {
   private let textIndex: Int
   private let epsilon: Float = 1e-5
 
+  /// Tokens that go through the feed-forward layers at a time, where they are eight times as wide.
+  static let feedForwardRows = 2048
+
   init(_ parameters: Parameters, channels: Int, textChannels: Int, heads: Int, textIndex: Int) throws {
     self.textIndex = textIndex
     norm1 = try parameters.normalization("norm1", channels: channels)
@@ -84,16 +87,28 @@ struct TransformerBlock: Sendable {
 
   var hasTemporalAttention: Bool { temporal != nil }
 
-  /// (b*f, tokens, channels) -> the same shape.
-  func callAsFunction(_ x: Tensor, site: AttentionSite, pass: UNetPass) throws -> Tensor {
+  /// hidden (b*f, tokens, channels), in place: the memory of each part is free when the next one begins.
+  func callAsFunction(_ hidden: inout Tensor, site: AttentionSite, pass: UNetPass) throws {
+    hidden = try attendToFrames(hidden, site: site, pass: pass)
+    hidden = try attendToText(hidden, site: site, pass: pass)
+    let device = pass.device
+    hidden = try device.inPieces(hidden, of: TransformerBlock.feedForwardRows) { part in
+      let normalized = try norm3.layer(part, epsilon: epsilon, device: device)
+      let expanded = try device.geglu(try feedForwardIn(normalized, device: device))
+      return try feedForwardOut(expanded, device: device, adding: part)
+    }
+    guard let temporal else { return }
+    hidden = try attendAlongFrames(hidden, temporal.norm, temporal.attention, pass: pass)
+  }
+
+  /// Self-attention, over the frames of its coupling.
+  private func attendToFrames(_ x: Tensor, site: AttentionSite, pass: UNetPass) throws -> Tensor {
     let device = pass.device
     var site = site
-
-    // Self-attention, over the frames of its coupling.
-    var normalized = try norm1.layer(x, epsilon: epsilon, device: device)
-    let coupled = site.channels >= pass.couplingMinWidth
     site.kind = .selfAttention
-    var attended = try pass.processor.attend(
+    let normalized = try norm1.layer(x, epsilon: epsilon, device: device)
+    let coupled = site.channels >= pass.couplingMinWidth
+    let attended = try pass.processor.attend(
       AttentionCall(
         site: site, batches: pass.batches,
         operands: AttentionOperands(
@@ -103,28 +118,24 @@ struct TransformerBlock: Sendable {
         values: try selfAttention.value(normalized, device: device), scale: selfAttention.scale),
       device: device)
     try pass.inspect?(site.description, attended)
-    var hidden = try selfAttention.output(attended, device: device, adding: x)
+    return try selfAttention.output(attended, device: device, adding: x)
+  }
 
-    // Cross-attention: every frame of a run reads the keys of the run's text.
-    normalized = try norm2.layer(hidden, epsilon: epsilon, device: device)
+  /// Cross-attention: every frame of a run reads the keys of the run's text.
+  private func attendToText(_ x: Tensor, site: AttentionSite, pass: UNetPass) throws -> Tensor {
+    let device = pass.device
+    var site = site
     site.kind = .crossAttention
-    attended = try pass.processor.attend(
+    let attended = try pass.processor.attend(
       AttentionCall(
         site: site, batches: pass.batches,
         operands: AttentionOperands(
-          queries: try crossAttention.query(normalized, device: device), keys: pass.text.keys[textIndex],
-          keyFrames: (0..<pass.batches * pass.frames).map { [$0 / pass.frames] }),
+          queries: try crossAttention.query(try norm2.layer(x, epsilon: epsilon, device: device), device: device),
+          keys: pass.text.keys[textIndex], keyFrames: (0..<pass.batches * pass.frames).map { [$0 / pass.frames] }),
         values: pass.text.values[textIndex], scale: crossAttention.scale),
       device: device)
     try pass.inspect?(site.description, attended)
-    hidden = try crossAttention.output(attended, device: device, adding: hidden)
-
-    normalized = try norm3.layer(hidden, epsilon: epsilon, device: device)
-    let expanded = try device.geglu(try feedForwardIn(normalized, device: device))
-    hidden = try feedForwardOut(expanded, device: device, adding: hidden)
-
-    guard let temporal else { return hidden }
-    return try attendAlongFrames(hidden, temporal.norm, temporal.attention, pass: pass)
+    return try crossAttention.output(attended, device: device, adding: x)
   }
 
   /// Plain self-attention over the frames, for every pixel by itself. Never controlled.
@@ -189,9 +200,10 @@ struct SpatialTransformer: Sendable {
     var site = self.site
     (site.rows, site.columns) = (x.shape[1], x.shape[2])
     let tokens = [x.shape[0], site.tokens, site.channels]
-    let normalized = try norm.group(x, groups: groups, frames: 1, epsilon: epsilon, device: pass.device)
-    var hidden = try projectIn(normalized.reshaped(tokens), device: pass.device)
-    hidden = try block(hidden, site: site, pass: pass)
+    var hidden = try projectIn(
+      try norm.group(x, groups: groups, frames: 1, epsilon: epsilon, device: pass.device).reshaped(tokens),
+      device: pass.device)
+    try block(&hidden, site: site, pass: pass)
     return try projectOut(hidden, device: pass.device, adding: x.reshaped(tokens)).reshaped(x.shape)
   }
 }

@@ -178,7 +178,7 @@ public final class UNet: Sendable {
     var skips = [hidden]
     for block in downBlocks {
       for index in block.resnets.indices {
-        hidden = try run(block, index, hidden, pass)
+        try run(block, index, &hidden, pass)
         skips.append(hidden)
       }
       if let downsampler = block.resampler {
@@ -198,7 +198,7 @@ public final class UNet: Sendable {
     for block in upBlocks {
       for index in block.resnets.indices {
         hidden = try device.concatenateChannels(hidden, skips.removeLast())
-        hidden = try run(block, index, hidden, pass)
+        try run(block, index, &hidden, pass)
       }
       if let upsampler = block.resampler, let skip = skips.last {
         // To the size of the skip connection, so that sides which do not halve evenly work too.
@@ -217,14 +217,14 @@ public final class UNet: Sendable {
     return hidden
   }
 
-  private func run(_ block: Block, _ index: Int, _ x: Tensor, _ pass: UNetPass) throws -> Tensor {
-    var hidden = try block.resnets[index](x, frames: pass.frames, time: pass.time, device: pass.device)
+  /// In place: what goes in is not needed any more when the transformer runs.
+  private func run(_ block: Block, _ index: Int, _ hidden: inout Tensor, _ pass: UNetPass) throws {
+    hidden = try block.resnets[index](hidden, frames: pass.frames, time: pass.time, device: pass.device)
     try pass.inspect?("\(block.name).resnets.\(index)", hidden)
     if !block.transformers.isEmpty {
       hidden = try block.transformers[index](hidden, pass: pass)
       try pass.inspect?("\(block.name).attentions.\(index)", hidden)
     }
-    return hidden
   }
 
   /// Sinusoidal embedding of the timestep, (1, first width): freq_j = exp(-ln(10000) j / (half - shift)).

@@ -49,14 +49,11 @@ struct UNetRehearsal {
     for stage in configuration.stages {
       switch stage {
       case .resnet(let level, let inputs, let outputs, let hasTransformer):
-        var next = resnet(&memory, inputs, outputs, sides[level])
+        replace(&memory, by: resnet(&memory, inputs, outputs, sides[level]))
         if hasTransformer {
-          let transformed = transformer(&memory, sites.prefix(2))
+          replace(&memory, by: transformer(&memory, sites.prefix(2)))
           sites = sites.dropFirst(2)
-          memory.release(next)
-          next = transformed
         }
-        replace(&memory, by: next)
       case .transformer:
         let next = transformer(&memory, sites.prefix(2))
         sites = sites.dropFirst(2)
@@ -136,33 +133,46 @@ struct UNetRehearsal {
     }
     func tensor(_ memory: inout MemoryRehearsal) -> MemoryRehearsal.Block { memory.tensor(tokens * Double(channels)) }
 
-    let entry = memory.groupNorm(rows: tokens, channels: channels)
-    let input = linear(&memory, channels, channels)
-
-    var normalized = tensor(&memory)
-    var operands = (0..<3).map { _ in linear(&memory, channels, channels) }
-    var attended = attend(&memory, site, frames, site.tokens)
-    operands.forEach { memory.release($0) }
-    var hidden = linear(&memory, channels, channels)
-
     func replace(_ memory: inout MemoryRehearsal, _ block: inout MemoryRehearsal.Block, by next: MemoryRehearsal.Block)
     {
       memory.release(block)
       block = next
     }
-    replace(&memory, &normalized, by: tensor(&memory))
-    operands = [linear(&memory, channels, channels)]
-    let crossAttended = attend(&memory, crossSite, frames, textTokens)
-    operands.forEach { memory.release($0) }
-    replace(&memory, &attended, by: crossAttended)
+    var hidden = memory.groupNorm(rows: tokens, channels: channels)
     replace(&memory, &hidden, by: linear(&memory, channels, channels))
 
-    replace(&memory, &normalized, by: tensor(&memory))
-    let expanded = linear(&memory, channels, channels * 8)
-    let activated = memory.tensor(tokens * Double(channels * 4))
-    memory.release(expanded)
-    replace(&memory, &hidden, by: linear(&memory, channels * 4, channels))
-    memory.release(activated)
+    var normalized = tensor(&memory)
+    var operands = (0..<3).map { _ in linear(&memory, channels, channels) }
+    var attended = attend(&memory, site, frames, site.tokens)
+    operands.forEach { memory.release($0) }
+    memory.release(normalized)
+    var sum = linear(&memory, channels, channels)
+    memory.release(attended)
+    replace(&memory, &hidden, by: sum)
+
+    normalized = tensor(&memory)
+    operands = [linear(&memory, channels, channels)]
+    memory.release(normalized)
+    attended = attend(&memory, crossSite, frames, textTokens)
+    operands.forEach { memory.release($0) }
+    sum = linear(&memory, channels, channels)
+    memory.release(attended)
+    replace(&memory, &hidden, by: sum)
+
+    // In pieces, of which the joined result comes after the first.
+    let pieces = (tokens / Double(TransformerBlock.feedForwardRows)).rounded(.up)
+    let rows = (tokens / pieces).rounded(.up)
+    var joined: MemoryRehearsal.Block?
+    for _ in 0..<2 {
+      let part = memory.tensor(rows * Double(channels))
+      let expanded = memory.linear(rows: rows, inputs: channels, outputs: channels * 8)
+      let activated = memory.tensor(rows * Double(channels * 4))
+      memory.release(expanded)
+      let result = memory.linear(rows: rows, inputs: channels * 4, outputs: channels)
+      joined = joined ?? tensor(&memory)
+      [part, activated, result].forEach { memory.release($0) }
+    }
+    if let joined { replace(&memory, &hidden, by: joined) }
 
     if isTuned {
       // Pixel by pixel: the frames, their norm, queries, keys, values and what was attended.
@@ -172,12 +182,8 @@ struct UNetRehearsal {
       replace(&memory, &hidden, by: tensor(&memory))
       memory.release(result)
     }
-    memory.release(normalized)
-    memory.release(attended)
-    memory.release(input)
     let result = linear(&memory, channels, channels)
     memory.release(hidden)
-    memory.release(entry)
     return result
   }
 }

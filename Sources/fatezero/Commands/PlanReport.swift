@@ -72,7 +72,12 @@ struct PlanReport {
   private var memory: String {
     let peak = plan.peakBytes(frames: frames, convolutions: convolutions)
     let kept = plan.recordBytes(frames: frames)
-    var text = "about \(Numerals.bytes(peak)), of that kept attention \(Numerals.bytes(kept)) (\(plan.record.rawValue))"
+    var text = "about \(Numerals.bytes(peak)), "
+    if let folder = plan.recordFolder {
+      text += "besides kept attention \(Numerals.bytes(kept)) (\(plan.record.rawValue)) in \(folder)"
+    } else {
+      text += "of that kept attention \(Numerals.bytes(kept)) (\(plan.record.rawValue))"
+    }
     if let memoryLimit {
       text +=
         peak > memoryLimit

@@ -103,7 +103,7 @@ struct EditJob {
     let settings = edits[index]
     let plain = Settings()
     // What may be used of the machine changes no frame.
-    let left = ["edit", "source", "model", "preset", "threads", "memory-limit"]
+    let left = ["edit", "source", "model", "preset", "threads", "memory-limit", "record-dir"]
     let given = Knobs.all.filter { !left.contains($0.name) }.compactMap { knob in
       let text = settings.text(of: knob.name)
       return text == plain.text(of: knob.name) ? nil : "\(knob.name)=\(text ?? "")"

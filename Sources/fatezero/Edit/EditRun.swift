@@ -191,6 +191,7 @@ final class EditRun {
     let editor = ClipEditor(
       plan: plan, selection: selection, cancellation: Interruption.cancellation, memoryLimit: job.memoryLimit,
       cache: storage?.inversions, results: results, observes: page != nil, trace: trace, progress: progress.update,
+      warn: warn,
       engine: engine)
     progress.beginWork(expectedSeconds: expected)
 

@@ -31,6 +31,7 @@ struct SettingOptions: ParsableArguments {
   @Option(help: .knob("precision", value: "type"), completion: .knob("precision")) var precision: String?
   @Option(help: .knob("threads", value: "n")) var threads: String?
   @Option(help: .knob("record", value: "kind"), completion: .knob("record")) var record: String?
+  @Option(help: .knob("record-dir", value: "folder"), completion: .directory) var recordDir: String?
   @Option(help: .knob("memory-limit", value: "bytes")) var memoryLimit: String?
   @Option(help: .knob("prediction-type", value: "type"), completion: .knob("prediction-type"))
   var predictionType: String?
@@ -50,8 +51,8 @@ struct SettingOptions: ParsableArguments {
       ("blend-latents", blendLatents.map { "\($0)" }), ("attention-source", attentionSource),
       ("frame-coupling", frameCoupling), ("coupling-min-width", couplingMinWidth),
       ("fusion-max-tokens", fusionMaxTokens), ("clip-length", clipLength), ("precision", precision),
-      ("threads", threads), ("record", record), ("memory-limit", memoryLimit),
-      ("prediction-type", predictionType), ("unet", unet), ("vae", vae),
+      ("threads", threads), ("record", record), ("record-dir", recordDir),
+      ("memory-limit", memoryLimit), ("prediction-type", predictionType), ("unet", unet), ("vae", vae),
     ]
     let lists = [
       ("cross-replace", crossReplace), ("blend-words", blendWords), ("word-weights", wordWeights), ("lora", lora),
