@@ -1,9 +1,11 @@
-"""Time the passes of a model of Stable Diffusion 1.5's size, ours and diffusers', on the same weights and numbers.
+"""Time the passes of a model of Stable Diffusion 1.5's size, ours, diffusers' and OpenVINO's, on the same weights and
+numbers.
 
     python Benchmarks/speed.py PASSES WORK [--peers] [--rounds N] [--quick]
 
 PASSES is the program of `swift build --product Passes`. WORK keeps the model, inputs and `speed.json`. Every case is a
-process of its own; the rounds are interleaved, medians are printed as a table. `--peers` needs torch and diffusers.
+process of its own; the rounds are interleaved, medians are printed as a table. `--peers` needs
+Benchmarks/requirements-peers.txt.
 """
 
 import argparse
@@ -39,7 +41,13 @@ OWN = {
     "bf16, direct": ["--precision", "bf16"],
     "bf16, Winograd": ["--precision", "bf16", "--winograd"],
 }
-PEERS = {"diffusers, f32": "float32", "diffusers, bf16": "bfloat16"}
+PEERS = {
+    "diffusers, f32": ["diffusers", "float32"],
+    "diffusers, bf16": ["diffusers", "bfloat16"],
+    "OpenVINO, f32": ["openvino", "f32"],
+    "OpenVINO, bf16": ["openvino", "bf16"],
+}
+SCALING = 0.18215
 
 
 def shape(case):
@@ -67,7 +75,7 @@ def run_own(passes, work, case, options):
 
 
 def run_peer(work, case, kind):
-    return run([sys.executable, __file__, "--peer", kind, json.dumps(case), work], work)
+    return run([sys.executable, __file__, "--peer", *kind, json.dumps(case), work], work)
 
 
 def run(command, work):
@@ -76,39 +84,104 @@ def run(command, work):
     return report | {"result": np.fromfile(work / "result.f32", np.float32)}
 
 
-def peer(kind, case, work):
-    """In a process of its own: one pass of diffusers' model, in channels-last memory."""
+def network(case, work, kind="float32"):
+    """The part that is timed, as a function of its sample and the text."""
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
-    began = time.monotonic()
-    part = UNet2DConditionModel if case["part"] == "unet" else AutoencoderKL
-    folder = "unet" if case["part"] == "unet" else "vae"
-    model = part.from_pretrained(work / "model", subfolder=folder, torch_dtype=getattr(torch, kind))
-    model = model.to(memory_format=torch.channels_last).eval()
-    load = time.monotonic() - began
-    numbers = np.fromfile(input_file(work, case), np.float32).reshape(shape(case))
-    sample = torch.from_numpy(numbers).permute(0, 3, 1, 2).to(model.dtype).contiguous(memory_format=torch.channels_last)
-    text = torch.from_numpy(np.fromfile(work / "text.f32", np.float32).reshape(1, *TEXT)).to(model.dtype)
-    scaling = 0.18215
+    class Part(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            part = UNet2DConditionModel if case["part"] == "unet" else AutoencoderKL
+            folder = "unet" if case["part"] == "unet" else "vae"
+            self.model = part.from_pretrained(work / "model", subfolder=folder, torch_dtype=getattr(torch, kind))
+
+        def forward(self, sample, text):
+            if case["part"] == "unet":
+                return self.model(sample, TIMESTEP, text, return_dict=False)[0]
+            if case["part"] == "encode":
+                return self.model.encode(sample, return_dict=False)[0].mean * SCALING
+            return self.model.decode(sample / SCALING, return_dict=False)[0]
+
+    return Part().eval()
+
+
+def operands(case, work):
+    """Sample (frames, channels, rows, columns) and text, float32."""
+    sample = np.fromfile(input_file(work, case), np.float32).reshape(shape(case)).transpose(0, 3, 1, 2)
+    text = np.fromfile(work / "text.f32", np.float32).reshape(1, *TEXT)
+    return np.ascontiguousarray(sample), np.repeat(text, len(sample), 0)
+
+
+def diffusers_pass(kind, case, work):
+    import torch
+
+    model = network(case, work, kind).to(memory_format=torch.channels_last)
+    sample, text = (torch.from_numpy(array).to(getattr(torch, kind)) for array in operands(case, work))
+    sample = sample.contiguous(memory_format=torch.channels_last)
 
     def forward():
-        if case["part"] == "unet":
-            return model(sample, TIMESTEP, text.expand(len(sample), -1, -1)).sample
-        if case["part"] == "encode":
-            return model.encode(sample).latent_dist.mean * scaling
-        return model.decode(sample / scaling).sample
+        with torch.inference_mode():
+            return model(sample, text).float().numpy()
 
-    seconds = []
+    return forward
+
+
+def openvino_pass(kind, case, work):
+    import openvino
+
+    path = work / "openvino" / f"{case['part']}.xml"
+    core = openvino.Core()
+    settings = {"INFERENCE_PRECISION_HINT": kind, "PERFORMANCE_HINT": "LATENCY"}
+    compiled = core.compile_model(core.read_model(path), "CPU", settings)
+    sample, text = operands(case, work)
+    inputs = [sample, text] if case["part"] == "unet" else [sample]
+    request = compiled.create_infer_request()
+
+    def forward():
+        return request.infer(inputs)[0]
+
+    return forward
+
+
+def convert(case, work):
+    """In a process of its own, once: diffusers' model in OpenVINO's form, for any number of frames."""
+    import openvino
+    import torch
+
+    sample, text = (torch.from_numpy(array[:1]) for array in operands(case, work))
     with torch.inference_mode():
-        for round in range(2):
-            began = time.monotonic()
-            result = forward()
-            if round:
-                seconds.append(time.monotonic() - began)
-    result.permute(0, 2, 3, 1).float().contiguous().numpy().tofile(work / "result.f32")
+        converted = openvino.convert_model(network(case, work), example_input=(sample, text))
+    (work / "openvino").mkdir(exist_ok=True)
+    openvino.save_model(converted, work / "openvino" / f"{case['part']}.xml", compress_to_fp16=False)
+
+
+def peer(library, kind, case, work):
+    """In a process of its own: one pass of another library."""
+    began = time.monotonic()
+    forward = {"diffusers": diffusers_pass, "openvino": openvino_pass}[library](kind, case, work)
+    load = time.monotonic() - began
+    seconds = []
+    for round in range(2):
+        began = time.monotonic()
+        result = forward()
+        if round:
+            seconds.append(time.monotonic() - began)
+    np.ascontiguousarray(result.transpose(0, 2, 3, 1), np.float32).tofile(work / "result.f32")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"load": load, "seconds": seconds, "peak": peak}))
+
+
+def print_ratios(rows):
+    """How many times as fast ours is, by the faster of its two kinds of convolutions."""
+    print("\n| pass | frames | ours | against | times as fast |\n|---|---|---|---|---|")
+    for name, frames in dict.fromkeys((row["pass"], row["frames"]) for row in rows):
+        seconds = {row["by"]: row["seconds"] for row in rows if (row["pass"], row["frames"]) == (name, frames)}
+        for precision in ("f32", "bf16"):
+            ours, own = min((seconds[by], by) for by in OWN if by.startswith(precision))
+            for by in PEERS:
+                if by in seconds and (precision == "bf16" or by.endswith("f32")):
+                    print(f"| {name} | {frames} | {own} | {by} | {seconds[by] / ours:.2f} |", flush=True)
 
 
 def main():
@@ -124,6 +197,10 @@ def main():
     if not (work / "text.f32").exists():
         random_model.write(work / "model")
         make_inputs(work)
+    if arguments.peers:
+        for _, case in cases(True):
+            if not (work / "openvino" / f"{case['part']}.xml").exists():
+                subprocess.run([sys.executable, __file__, "--convert", json.dumps(case), work], check=True)
 
     rows = []
     print("| pass | frames | by | seconds | peak MiB | error |\n|---|---|---|---|---|---|", flush=True)
@@ -135,8 +212,10 @@ def main():
         for _ in range(arguments.rounds):
             for by, call in runs.items():
                 reports[by].append(call())
-        exact = reports["f32, direct"][0]["result"]
         for by, all_of in reports.items():
+            # Ours normalises over all frames of a clip, as FateZero does; the others over each by itself.
+            is_alike = case["frames"] == 1 or by in OWN
+            exact = reports["f32, direct" if is_alike else "diffusers, f32"][0]["result"]
             row = {
                 "pass": name,
                 "frames": case["frames"],
@@ -150,11 +229,15 @@ def main():
                 f"| {name} | {row['frames']} | {by} | {row['seconds']:.2f} | {row['peak'] / 2**20:.0f} | {row['error']:.1e} |",
                 flush=True,
             )
+    if arguments.peers:
+        print_ratios(rows)
     (work / "speed.json").write_text(json.dumps(rows, indent=2) + "\n")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peer"]:
-        peer(sys.argv[2], json.loads(sys.argv[3]), pathlib.Path(sys.argv[4]))
+        peer(sys.argv[2], sys.argv[3], json.loads(sys.argv[4]), pathlib.Path(sys.argv[5]))
+    elif sys.argv[1:2] == ["--convert"]:
+        convert(json.loads(sys.argv[2]), pathlib.Path(sys.argv[3]))
     else:
         main()
