@@ -80,7 +80,9 @@ public struct MemoryRehearsal: Sendable {
     let pixels = Double(rows) * Double(columns)
     let result = tensor(images * pixels * Double(outputs))
     if convolutions == .winograd,
-      Device.suitsWinograd(inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns)
+      Device.suitsWinograd(
+        inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns,
+        precision: precision)
     {
       // Both images in blocks, and the transforms of tiles of 4x4 pixels, which are of 6x6 numbers.
       workspace(4 * (1 + 2.25) * min(chunk, images) * pixels * Double(inputs + outputs))

@@ -36,10 +36,11 @@ final class OneDNNWinograd {
   private static let planLimit = 16
 
   /// Whether some images suit.
-  static func suits(_ geometry: ConvolutionGeometry) -> Bool {
+  static func suits(_ geometry: ConvolutionGeometry, precision: Device.Precision) -> Bool {
     geometry.kernelRows == 3 && geometry.kernelColumns == 3 && geometry.padding == Padding(1)
       && Device.suitsWinograd(
-        inputs: geometry.inputs, outputs: geometry.outputs, stride: geometry.stride, rows: .max, columns: .max)
+        inputs: geometry.inputs, outputs: geometry.outputs, stride: geometry.stride, rows: .max, columns: .max,
+        precision: precision)
   }
 
   /// nil where the processor or the library has no such convolution.
@@ -169,8 +170,13 @@ final class OneDNNWinograd {
 
 extension Device {
   /// Whether a 3x3 convolution is computed by Winograd's way where that is allowed. Fewer channels or pixels gain nothing;
-  /// the library works on blocks of 16 channels.
-  public static func suitsWinograd(inputs: Int, outputs: Int, stride: Int, rows: Int, columns: Int) -> Bool {
-    stride == 1 && min(inputs, outputs) >= 64 && inputs % 16 == 0 && outputs % 16 == 0 && min(rows, columns) >= 16
+  /// the library works on blocks of 16 channels. In bf16 the direct way is as fast at 16x16 pixels, where most of the weights
+  /// are.
+  public static func suitsWinograd(
+    inputs: Int, outputs: Int, stride: Int, rows: Int, columns: Int, precision: Precision
+  ) -> Bool {
+    let fewest = precision == .bfloat16 ? 32 : 16
+    return stride == 1 && min(inputs, outputs) >= 64 && inputs % 16 == 0 && outputs % 16 == 0
+      && min(rows, columns) >= fewest
   }
 }

@@ -43,7 +43,7 @@ struct MemoryEstimate {
     let all = Double(packedParameters * plan.precision.byteCount)
     guard convolutions == .winograd else { return all }
     func suited(_ shapes: [ConvolutionShape]) -> Double {
-      shapes.filter(\.suitsWinograd).reduce(0) { $0 + $1.parameters }
+      shapes.filter { $0.suitsWinograd(plan.precision) }.reduce(0) { $0 + $1.parameters }
     }
     let own = suited(unet.convolutions(rows: plan.latentRows, columns: plan.latentColumns))
     let images = autoencoder.convolutions(rows: plan.latentRows, columns: plan.latentColumns)

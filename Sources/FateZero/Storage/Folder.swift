@@ -41,7 +41,9 @@ enum Folder {
   static func freeByteCount(_ path: String) -> Int? {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { return nil }
-    return Int(clamping: status.f_bavail) * Int(clamping: status.f_frsize)
+    let (count, overflows) = Int(clamping: status.f_bavail).multipliedReportingOverflow(
+      by: Int(clamping: status.f_frsize))
+    return overflows ? Int.max : count
   }
 
   /// What it holds, without `.` and `..`; empty where it cannot be read.

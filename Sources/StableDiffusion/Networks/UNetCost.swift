@@ -14,8 +14,10 @@ public struct ConvolutionShape: Sendable, Hashable {
 
   public var parameters: Double { 9 * Double(inputs) * Double(outputs) }
   /// Whether `Device.Convolutions.winograd` means it.
-  public var suitsWinograd: Bool {
-    Device.suitsWinograd(inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns)
+  public func suitsWinograd(_ precision: Device.Precision) -> Bool {
+    Device.suitsWinograd(
+      inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns,
+      precision: precision)
   }
   /// Multiplications for one image.
   var multiplications: Double { parameters * Double(rows) * Double(columns) }
