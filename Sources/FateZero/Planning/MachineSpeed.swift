@@ -3,7 +3,7 @@ import Tensors
 /// How fast this machine computes, for a first guess at the time.
 public enum MachineSpeed {
   /// Of the operations that a matrix product does in a time, an edit's network does about this share.
-  private static let share = 0.6
+  private static let share = 0.75
 
   /// How often it is measured. The fastest counts: other programs take their share now and then.
   private static let repeats = 20
