@@ -17,6 +17,19 @@ public final class FileLock {
     (self.path, self.removesFile) = (path, removesFile)
   }
 
+  /// Takes a lock that goes with its file, once no other process has it.
+  /// - Parameter willWait: Called where another has it.
+  /// - Returns: nil where the file cannot be made.
+  /// - Throws: `CancellationRequested`.
+  static func claim(_ path: String, cancellation: Cancellation, willWait: () -> Void) throws -> FileLock? {
+    guard let claim = FileLock(path, removesFile: true) else { return nil }
+    if !claim.take() {
+      willWait()
+      try claim.wait(cancellation)
+    }
+    return claim
+  }
+
   private static func open(_ path: String) -> Int32 {
     Glibc.open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
   }

@@ -84,12 +84,9 @@ public final class InversionCache {
 
   /// Takes an inversion into work, once no other process has it; it may be found then. To be held until it is kept.
   func claim(_ key: String, cancellation: Cancellation) throws -> FileLock? {
-    let claim = FileLock("\(path(key)).lock", removesFile: true)
-    if let claim, !claim.take() {
+    try FileLock.claim("\(path(key)).lock", cancellation: cancellation) {
       tell("another process inverts the same window; waiting for it")
-      try claim.wait(cancellation)
     }
-    return claim
   }
 
   func warn(_ text: String) { tell("warning: \(text)") }

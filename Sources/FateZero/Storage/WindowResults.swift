@@ -78,12 +78,10 @@ public final class WindowResults {
   /// - Returns: To be held while the window is in work.
   /// - Throws: `CancellationRequested`.
   func claim(_ key: String, cancellation: Cancellation) throws -> FileLock? {
-    guard reuses, let claim = FileLock("\(path(key)).lock", removesFile: true) else { return nil }
-    if !claim.take() {
+    guard reuses else { return nil }
+    return try FileLock.claim("\(path(key)).lock", cancellation: cancellation) {
       tell("another process works on the same window; waiting for it")
-      try claim.wait(cancellation)
     }
-    return claim
   }
 
   /// - Parameters:

@@ -58,21 +58,22 @@ struct JobsFile {
     var names: Set<String> = []
     let clips = try root.required("clips")
     for clip in try clips.list() {
-      let written = try clip.entries == nil ? clip.text() : clip.required("path").text()
+      let clipMapping = try clip.entries == nil ? nil : clip
+      let written = try clipMapping?.required("path").text() ?? clip.text()
       if written.isEmpty { throw clip.unfit("the path of a clip") }
       // A name is no option.
       let path = written.hasPrefix("-") ? "./\(written)" : written
-      let clipName = try clip.entries == nil ? nil : clip["name"]?.text()
-      let ownEdits = try clip.entries == nil ? nil : clip["edits"]?.list()
-      guard let edits = ownEdits ?? commonEdits, !edits.isEmpty else {
+      let clipName = try clipMapping?["name"]?.text() ?? Self.stem(path)
+      guard let edits = try clipMapping?["edits"]?.list() ?? commonEdits, !edits.isEmpty else {
         throw clip.unfit("a clip with edits, or stand beside edits for all clips")
       }
-      let clipOptions = try Self.options(clip.entries == nil ? nil : clip, except: ["path", "name", "edits"])
+      let clipOptions = try Self.options(clipMapping, except: ["path", "name", "edits"])
       for edit in edits {
-        let prompt = try edit.entries == nil ? edit.text() : edit.required("edit").text()
+        let editMapping = try edit.entries == nil ? nil : edit
+        let prompt = try editMapping?.required("edit").text() ?? edit.text()
         if prompt.isEmpty { throw edit.unfit("a prompt") }
-        let editName = try edit.entries == nil ? nil : edit["name"]?.text()
-        let editOptions = try Self.options(edit.entries == nil ? nil : edit, except: ["edit", "name"])
+        let editName = try editMapping?["name"]?.text() ?? prompt
+        let editOptions = try Self.options(editMapping, except: ["edit", "name"])
         for grid in grids {
           if let twice = (clipOptions + editOptions).first(where: { $0.name == grid.name }) {
             throw twice.value.unfit("left out: settings has a grid of \(grid.name)")
@@ -86,24 +87,11 @@ struct JobsFile {
         }
         for choice in try Self.combinations(grids, atMost: Self.maximumJobs - jobs.count) {
           let parts =
-            [Self.namePart(clipName ?? Self.stem(path)), Self.namePart(editName ?? prompt)]
-            + (try choice.map { Self.namePart("\($0.name)-\(try $0.value.text())") })
-          var name = parts.joined(separator: "_")
-          if name.utf8.count > Self.maximumName {
-            let digest = ContentDigest()
-            digest.add(name)
-            while name.utf8.count > Self.maximumName - 9 { name.removeLast() }
-            name += "_" + digest.text.prefix(8)
-          }
-          let first = name
-          var number = 2
-          while !names.insert(name).inserted {
-            name = "\(first)_\(number)"
-            number += 1
-          }
+            [clipName, editName] + (try choice.map { "\($0.name)-\(try $0.value.text())" })
+          let name = Self.uniqueName(of: parts, in: &names)
           jobs.append(
             EditJobDescription(
-              name: name, clip: path, clipName: clipName ?? Self.stem(path), edit: prompt, file: "\(name).\(ending)",
+              name: name, clip: path, clipName: clipName, edit: prompt, file: "\(name).\(ending)",
               grid: try choice.map { EditJobDescription.Setting(name: $0.name, value: try $0.value.text()) },
               options: try (options + choice).map(Self.argument)))
         }
@@ -150,6 +138,24 @@ struct JobsFile {
     }
     if limit < result.count { throw CommandFailure(.data, "the file makes more than \(maximumJobs) jobs; split it") }
     return result
+  }
+
+  /// The name of a job and its files, which no other has.
+  private static func uniqueName(of parts: [String], in names: inout Set<String>) -> String {
+    var first = parts.map(namePart).joined(separator: "_")
+    if first.utf8.count > maximumName {
+      let digest = ContentDigest()
+      digest.add(first)
+      while first.utf8.count > maximumName - 9 { first.removeLast() }
+      first += "_" + digest.text.prefix(8)
+    }
+    var name = first
+    var number = 2
+    while !names.insert(name).inserted {
+      name = "\(first)_\(number)"
+      number += 1
+    }
+    return name
   }
 
   /// What fits the name of a file; without the `_` that stands between parts.

@@ -21,6 +21,8 @@ final class OverviewPage {
   private let jobs: [EditJobDescription]
   /// Clips that could not be read, which is not tried again.
   private var unreadable: Set<String> = []
+  /// Of the clips, which do not change while jobs run: by the first job of each.
+  private var sources: [Int: String] = [:]
 
   init(folder: JobFolder) throws {
     guard case .edits(let jobs) = folder.plan.work else {
@@ -128,13 +130,16 @@ final class OverviewPage {
   }
 
   private func source(_ index: Int) throws -> String {
+    if let known = sources[index] { return known }
     // Of the same clip other parts may be edited; the first job's is shown.
     let options = try EditOptions.parse(folder.arguments(of: index + 1))
     guard let job = try? EditJob(options), let input = job.input else { return "" }
     let names = pictures(
       of: input, job.inputOptions, in: "jobs/\(jobs[index].name)/clip",
       key: "\(InputStamp.stamp(of: input)) \(job.inputOptions)")
-    return figure(names, caption: "<b>The clip</b>", alt: "The clip")
+    let source = figure(names, caption: "<b>The clip</b>", alt: "The clip")
+    sources[index] = source
+    return source
   }
 
   private func card(_ index: Int, _ state: State) -> String {

@@ -68,12 +68,12 @@ struct PlanJobsCommand: ParsableCommand {
     if options.caching.cache != nil || options.caching.resume {
       throw CommandFailure(.usage, "jobs keep what they finish in their own folder; leave --cache and --resume out")
     }
-    let job = try EditJob(options)
+    let checkpoints = CheckpointStore()
+    let job = try EditJob(options, checkpoints: checkpoints)
     guard let input = job.input, let output = job.output, input != "-", output != "-" else {
       throw CommandFailure(.usage, "INPUT and OUTPUT must be files: the jobs read the one and join writes the other")
     }
-    let windows = try EditRun(options, engines: EngineStore()).windows()
-    let (plan, frames) = (windows.plan, windows.frames)
+    let (plan, frames) = try EditRun(options, checkpoints: checkpoints, engines: EngineStore()).countFrames()
     guard plan.clipLength != nil else {
       throw CommandFailure(
         .usage, "clip-length 0 makes the clip one window, which cannot be shared out; set clip-length")

@@ -99,22 +99,15 @@ final class EditRun {
     if options.maskOutput != nil { try MaskOutput.check(prepared.plan) }
   }
 
-  /// How a clip is cut into windows.
-  struct Windows {
-    let plan: EditPlan
-    let frames: Int
-    let memoryLimit: Int?
-  }
-
   /// Reads the clip to its end: containers may say too much or too little.
   /// - Throws: What `run` would before the first window, with its outputs opened and left again.
-  func windows() throws -> Windows {
+  func countFrames() throws -> (plan: EditPlan, frames: Int) {
     let prepared = try prepare(warn: warn)
     _ = try writers(of: prepared)
     var frames = 0
     while try prepared.reader.nextFrame() != nil { frames += 1 }
     guard frames > 0 else { throw CommandFailure(.data, "\(prepared.reader.name) has no frame") }
-    return Windows(plan: prepared.plan, frames: frames, memoryLimit: job.memoryLimit)
+    return (prepared.plan, frames)
   }
 
   private func writers(of prepared: Preparation) throws -> [MediaWriter] {
@@ -157,14 +150,12 @@ final class EditRun {
       case .windows(let range, let results): (.only(range), results)
       case .joining(let results): (.finished, results)
       }
-    let engine = { [engines, job] in
-      try engines.engine(
-        of: job, plan: plan, frames: frameCount,
-        device: try engines.device(of: job, plan: plan, frames: frameCount))
-    }
+    // Decided once: of the machine's memory there is less when the model is loaded.
+    let convolutions = plan.convolutions(frames: frameCount, memoryLimit: job.memoryLimit)
+    let engine = { [engines, job] in try engines.engine(of: job, plan: plan, convolutions: convolutions) }
     var expected: Double?
     if selection != .finished {
-      let device = try engines.device(of: job, plan: plan, frames: frameCount)
+      let device = try engines.device(of: job, plan: plan, convolutions: convolutions)
       let report = PlanReport(
         job: job, plan: plan, frames: frameCount,
         operationsPerSecond: try MachineSpeed.operationsPerSecond(device, cancellation: Interruption.cancellation),
@@ -175,7 +166,7 @@ final class EditRun {
         tell("\(report.headline); \(report.time)")
         expected = frameCount.map { _ in report.seconds }
       }
-      _ = try engines.engine(of: job, plan: plan, frames: frameCount, device: device)
+      _ = try engine()
     }
     for (path, writer) in zip(outputs, writers) { tell("\(path == "-" ? "standard output" : path): \(writer.summary)") }
 
@@ -191,8 +182,7 @@ final class EditRun {
     let editor = ClipEditor(
       plan: plan, selection: selection, cancellation: Interruption.cancellation, memoryLimit: job.memoryLimit,
       cache: storage?.inversions, results: results, observes: page != nil, trace: trace, progress: progress.update,
-      warn: warn,
-      engine: engine)
+      warn: warn, engine: engine)
     progress.beginWork(expectedSeconds: expected)
 
     var count = 0

@@ -11,32 +11,27 @@ final class EngineStore {
     let precision: Device.Precision
     let convolutions: Device.Convolutions
   }
-  private var latest: (key: Key, engine: ClipEditor.Engine)?
+  private var latest: (key: Key, device: Device, model: StableDiffusionModel?)?
 
-  /// The device that a job's model is on, or will be loaded on.
-  func device(of job: EditJob, plan: EditPlan, frames: Int?) throws -> Device {
-    let key = key(job, plan, frames)
-    if let latest, latest.key == key { return latest.engine.device }
-    return try Device(threads: key.threads, precision: key.precision, convolutions: key.convolutions)
+  /// The device that a job's model is on, or will be loaded on. What was loaded on another goes: two do not fit.
+  func device(of job: EditJob, plan: EditPlan, convolutions: Device.Convolutions) throws -> Device {
+    let key = Key(
+      path: job.directory.path, identity: job.directory.identity, options: job.modelOptions,
+      threads: job.edits[0].threads, precision: plan.precision, convolutions: convolutions)
+    if let latest, latest.key == key { return latest.device }
+    latest = nil
+    let device = try Device(threads: key.threads, precision: key.precision, convolutions: key.convolutions)
+    latest = (key, device, nil)
+    return device
   }
 
-  func engine(of job: EditJob, plan: EditPlan, frames: Int?, device: Device) throws -> ClipEditor.Engine {
-    let key = key(job, plan, frames)
-    if let latest, latest.key == key { return latest.engine }
-    // Two do not fit.
-    latest = nil
+  func engine(of job: EditJob, plan: EditPlan, convolutions: Device.Convolutions) throws -> ClipEditor.Engine {
+    let device = try device(of: job, plan: plan, convolutions: convolutions)
+    if let model = latest?.model { return ClipEditor.Engine(device: device, model: model) }
     let model = try device.perform(cancellation: Interruption.cancellation) {
       try StableDiffusionModel(job.directory, device: device)
     }
-    let engine = ClipEditor.Engine(device: device, model: model)
-    latest = (key, engine)
-    return engine
-  }
-
-  private func key(_ job: EditJob, _ plan: EditPlan, _ frames: Int?) -> Key {
-    Key(
-      path: job.directory.path, identity: job.directory.identity, options: job.modelOptions,
-      threads: job.edits[0].threads, precision: plan.precision,
-      convolutions: plan.convolutions(frames: frames, memoryLimit: job.memoryLimit))
+    latest?.model = model
+    return ClipEditor.Engine(device: device, model: model)
   }
 }
