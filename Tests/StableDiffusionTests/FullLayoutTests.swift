@@ -22,27 +22,26 @@ import Testing
     }
   }
 
-  /// All keys of 1.5 and of 2.1 in one file, with what such files carry beside. What the process holds grows by the packed
-  /// weights, as the plan counts them, and not by the file.
+  /// All keys of 1.5 and of 2.1 in one file, with what such files carry beside. What a process holds grows by the packed
+  /// weights, as the plan counts them, and not by the file; a process of its own, since other tests run in this one.
   @Test(arguments: [("sd15", 1_066_235_307), ("sd21", 1_289_952_427)])
-  func loadsFromOneFile(_ name: String, _ parameters: Int) throws {
-    try Fixtures.withTemporaryFolder { folder in
-      let path = try FullLayout.writeFile(name, into: folder)
+  func loadsFromOneFile(_ name: String, _ parameters: Int) async throws {
+    let folder = try Fixtures.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let path = try FullLayout.writeFile(name, into: folder)
+    let result = try await #require(processExitsWith: .success, observing: [\.standardOutputContent]) {
+      [path = path as String, parameters = parameters as Int] in
       let precision = Device.Precision.fastest
       let device = try Device(threads: 2, precision: precision)
       let before = try residentBytes()
       let loaded = try StableDiffusionModel(Checkpoint(path: path), device: device)
       let grown = try residentBytes() - before
-      print("\(name) in \(precision.rawValue): \(parameters) parameters, \(grown) bytes resident")
+      print("\(precision.rawValue): \(loaded.parameterCount) parameters, \(grown) bytes resident")
       #expect(loaded.parameterCount == parameters)
-      // The tables of the text encoder stay mapped; other tests run beside this one.
+      // The tables of the text encoder stay mapped.
       #expect(grown < parameters * precision.byteCount * 11 / 10 + 300 << 20)
     }
-  }
-
-  private func residentBytes() throws -> Int {
-    let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
-    return (try #require(Int(fields[1]))) * 4096
+    print(name, String(decoding: result.standardOutputContent, as: UTF8.self))
   }
 
   @Test func loadingCanBeCancelled() throws {
@@ -62,6 +61,11 @@ import Testing
       }
     }
   }
+}
+
+private func residentBytes() throws -> Int {
+  let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
+  return (try #require(Int(fields[1]))) * 4096
 }
 
 /// Writes a diffusers folder from a list of names and shapes (Tests/Fixtures/layouts).
