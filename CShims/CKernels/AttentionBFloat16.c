@@ -160,10 +160,7 @@ void kernel_attend_bfloat16(const kernel_attention *a) { (void)a; }
 
 // MARK: - Packing
 
-INLINE uint32_t rounded(float value) {
-  uint32_t bits = bits_of_float(value);
-  return (bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16) | 0x40u : (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-}
+INLINE uint32_t rounded(float value) { return bfloat16_of_float(value); }
 
 /// The `count` numbers of a row from `first` on, which may end the row.
 INLINE void pair_up(const void *row, bool is_rounded, size_t first, size_t count, uint32_t *pairs) {
@@ -211,15 +208,25 @@ KERNEL void kernel_pack_keys_bfloat16(
 }
 
 KERNEL void kernel_pack_values_bfloat16(
-    const float *values, size_t stride, size_t columns, size_t channels, size_t channel_stride, float *packed) {
+    const void *values, bool is_rounded, size_t stride, size_t columns, size_t channels, size_t channel_stride,
+    float *packed) {
   uint32_t *to = (uint32_t *)packed;
   for (size_t column = 0; column < padded(columns); column += 2) {
-    const float *upper = values + column * stride, *lower = upper + stride;
     size_t used = column < columns ? channels : 0;
-    if (column + 1 < columns)
-      for (size_t t = 0; t < used; t++) to[t] = rounded(upper[t]) | rounded(lower[t]) << 16;
-    else
-      for (size_t t = 0; t < used; t++) to[t] = rounded(upper[t]);
+    bool is_pair = column + 1 < columns;
+    if (is_rounded) {
+      const uint16_t *upper = (const uint16_t *)values + column * stride, *lower = upper + stride;
+      if (is_pair)
+        for (size_t t = 0; t < used; t++) to[t] = upper[t] | (uint32_t)lower[t] << 16;
+      else
+        for (size_t t = 0; t < used; t++) to[t] = upper[t];
+    } else {
+      const float *upper = (const float *)values + column * stride, *lower = upper + stride;
+      if (is_pair)
+        for (size_t t = 0; t < used; t++) to[t] = rounded(upper[t]) | rounded(lower[t]) << 16;
+      else
+        for (size_t t = 0; t < used; t++) to[t] = rounded(upper[t]);
+    }
     for (size_t t = used; t < channel_stride; t++) to[t] = 0;
     to += channel_stride;
   }

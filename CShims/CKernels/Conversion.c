@@ -38,10 +38,5 @@ bool kernel_has_bfloat16(void) {
 }
 
 KERNEL void kernel_round_bfloat16(const float *source, uint16_t *target, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    uint32_t bits = bits_of_float(source[i]);
-    // What is not a number stays so, whichever bits are cut off.
-    uint32_t quiet = (bits >> 16) | 0x40u, rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    target[i] = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
-  }
+  for (size_t i = 0; i < count; i++) target[i] = bfloat16_of_float(source[i]);
 }

@@ -23,17 +23,18 @@ KERNEL void kernel_channel_squares(
 
 KERNEL void kernel_channel_affine(
     const float *x, const float *restrict means, const float *restrict scales, const float *restrict shifts, bool silu,
-    float *y, size_t rows, size_t channels) {
+    void *y, bool rounds, size_t rows, size_t channels) {
+  float piece[PIECE];
   for (size_t r = 0; r < rows; r++) {
     const float *restrict from = x + r * channels;
-    float *restrict to = y + r * channels;
-    if (silu) {
-      for (size_t c = 0; c < channels; c++) {
+    for (size_t first = 0; first < channels; first += PIECE) {
+      size_t count = channels - first < PIECE ? channels - first : PIECE;
+      for (size_t i = 0; i < count; i++) {
+        size_t c = first + i;
         float value = (from[c] - means[c]) * scales[c] + shifts[c];
-        to[c] = value * kernel_sigmoid(value);
+        piece[i] = silu ? value * kernel_sigmoid(value) : value;
       }
-    } else {
-      for (size_t c = 0; c < channels; c++) to[c] = (from[c] - means[c]) * scales[c] + shifts[c];
+      store_piece(piece, y, rounds, r * channels + first, count);
     }
   }
 }

@@ -16,3 +16,8 @@ void kernel_transpose(const float *x, float *y, size_t rows, size_t columns) {
   for (size_t column = 0; column < columns; column++)
     for (size_t row = 0; row < rows; row++) y[column * rows + row] = x[row * columns + column];
 }
+
+void kernel_spread_pixels(const float *x, float *y, size_t columns, size_t channels) {
+  for (size_t column = 0; column < columns; column++)
+    memcpy(y + 2 * column * channels, x + column * channels, channels * sizeof(float));
+}

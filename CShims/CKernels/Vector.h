@@ -1,6 +1,7 @@
 #pragma once
 // What the kernels share: dispatch by vector width, and exp and erfc that vectorise.
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -27,6 +28,26 @@ INLINE uint32_t bits_of_float(float value) {
   uint32_t bits;
   memcpy(&bits, &value, sizeof bits);
   return bits;
+}
+
+/// To the nearest bfloat16, ties to even. What is not a number stays so, whichever bits are cut off.
+INLINE uint16_t bfloat16_of_float(float value) {
+  uint32_t bits = bits_of_float(value);
+  uint32_t quiet = (bits >> 16) | 0x40u, rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+}
+
+/// Numbers that a kernel computes before it stores them.
+#define PIECE 64
+
+/// Stores numbers from `first` on, rounded to bfloat16 where asked.
+INLINE void store_piece(const float *numbers, void *target, bool rounds, size_t first, size_t count) {
+  if (rounds) {
+    uint16_t *to = (uint16_t *)target + first;
+    for (size_t i = 0; i < count; i++) to[i] = bfloat16_of_float(numbers[i]);
+  } else {
+    memcpy((float *)target + first, numbers, count * sizeof *numbers);
+  }
 }
 
 /// e^x / 2^halvings for x <= 89 and x - halvings * ln 2 <= 88; 0 below -86.6, where e^x leaves the normal numbers.

@@ -20,13 +20,24 @@ extension Device {
     }
   }
 
-  /// A copy to keep for later attention: rounded where that rounds its factors anyway, else as it is.
+  /// A copy to keep for later attention, as factors.
   public func kept(_ x: Tensor) throws -> Tensor {
-    try requireFloat32(x, in: "keeping")
+    try requireFactors(x, in: "keeping")
     return try run {
-      let storage = try TensorStorage(byteCount: x.count * (precision == .bfloat16 ? 2 : 4))
-      let y = Tensor(shape: x.shape, elementType: precision == .bfloat16 ? .bfloat16 : .float32, storage: storage)
-      if precision == .bfloat16 { try round(x, into: storage.base) } else { try copy(x, into: y) }
+      let storage = try TensorStorage(byteCount: x.count * precision.byteCount)
+      let y = Tensor(shape: x.shape, elementType: precision.factorType, storage: storage)
+      if holdsFactors(x) { try copy(x, into: y) } else { try round(x, into: storage.base) }
+      return y
+    }
+  }
+
+  /// The same numbers as factors, for operators that multiply them.
+  public func rounded(_ x: Tensor) throws -> Tensor {
+    try requireFactors(x, in: "rounding")
+    if holdsFactors(x) { return x }
+    return try run {
+      let y = try makeFactors(x.shape)
+      try round(x, into: y.storage.base)
       return y
     }
   }
@@ -56,7 +67,7 @@ extension Device {
   /// The numbers of `x` as the engine multiplies them, to be read until the operator ends: rounded in the workspace, or
   /// where they lie.
   func factors(_ x: Tensor) throws -> UnsafeMutableRawPointer {
-    guard precision == .bfloat16 else { return UnsafeMutableRawPointer(mutating: x.bytes) }
+    if holdsFactors(x) { return UnsafeMutableRawPointer(mutating: x.bytes) }
     let rounded = try workspace(byteCount: x.count * 2).base
     try round(x, into: rounded)
     return rounded

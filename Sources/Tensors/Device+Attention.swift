@@ -1,8 +1,8 @@
 import CKernels
 
 extension Device {
-  /// softmax(Q K^T * scale) V, each head by itself -> (n, q, heads*d). values (m, k, heads*d) are read by the same
-  /// lists as the keys. `causal`: key j of a frame only for queries i >= j.
+  /// softmax(Q K^T * scale) V, each head by itself -> (n, q, heads*d), as factors. values (m, k, heads*d) are read by the
+  /// same lists as the keys. `causal`: key j of a frame only for queries i >= j.
   ///
   /// No map is kept: a tile of queries meets the keys piece by piece (Dao et al. 2022, arXiv:2205.14135).
   public func attention(
@@ -11,7 +11,7 @@ extension Device {
     let extents = try AttentionExtents(
       operands, values: values, valueFrames: operands.keyFrames, heads: heads, precision: precision)
     return try run {
-      let result = try makeResult(operands.queries.shape)
+      let result = try makeFactors(operands.queries.shape)
       try attend(
         operands, values: values, valueFrames: operands.keyFrames, extents: extents, scale: scale, causal: causal,
         rows: extents.allRows, shares: nil, into: result)
@@ -19,8 +19,12 @@ extension Device {
     }
   }
 
-  /// softmax(Q K^T * scale) -> (n, heads, q, k * keyFrames[i].count); all lists of key frames are of one length.
+  /// softmax(Q K^T * scale) -> (n, heads, q, k * keyFrames[i].count), float32; all lists of key frames are of one length.
   public func attentionMaps(_ operands: AttentionOperands, heads: Int, scale: Float) throws -> Tensor {
+    try requireFactors(operands.queries, in: "attention")
+    try requireFactors(operands.keys, in: "attention")
+    var operands = operands
+    (operands.queries, operands.keys) = (try float32(operands.queries), try float32(operands.keys))
     let extents = try AttentionExtents(operands, heads: heads)
     let lists = operands.keyFrames.map(\.count)
     guard let list = lists.first, lists.allSatisfy({ $0 == list }) else {
@@ -49,9 +53,11 @@ extension Device {
   }
 
   /// maps (n, heads, q, K) times values (m, k, heads*d), read by `valueFrames`, each of K / k frames -> (n, q,
-  /// heads*d).
+  /// heads*d), float32.
   public func apply(maps: Tensor, values: Tensor, valueFrames: [[Int]], heads: Int) throws -> Tensor {
-    try requireFloat32(maps, values, in: "attention")
+    try requireFloat32(maps, in: "attention")
+    try requireFactors(values, in: "attention")
+    let values = try float32(values)
     guard maps.shape.count == 4, maps.shape[1] == heads, heads > 0, maps.shape[0] == valueFrames.count else {
       throw TensorError("\(maps.shape) are not the maps of \(heads) heads for \(valueFrames.count) frames")
     }
@@ -83,8 +89,8 @@ extension Device {
     }
   }
 
-  /// The rows of two attention maps mixed, then applied to one set of values: (M A + (1-M) S) V, with M = ownShare, a
-  /// number in 0...1 for each of the n*q query rows.
+  /// The rows of two attention maps mixed, then applied to one set of values: (M A + (1-M) S) V, as factors, with
+  /// M = ownShare, a number in 0...1 for each of the n*q query rows.
   ///
   /// Rows with share 1 compute only `own`, with share 0 only `source`. own.keyFrames also read `values`;
   /// source.keyFrames[i] must be as long as own.keyFrames[i].
@@ -115,7 +121,7 @@ extension Device {
       try attend(
         source, values: values, valueFrames: valueFrames, extents: extents, scale: scale, causal: false,
         rows: rows { $0 < 1 }, shares: ownShare, into: result)
-      return result
+      return try rounded(result)
     }
   }
 
@@ -232,11 +238,15 @@ struct AttentionKernels {
   }
 
   func pack(
-    values: UnsafePointer<Float>, columns: Int, channelStride: Int, into packed: UnsafeMutablePointer<Float>
+    values: Tensor, at index: Int, columns: Int, channelStride: Int, into packed: UnsafeMutablePointer<Float>
   ) {
     switch precision {
-    case .float32: kernel_pack_values(values, extents.width, columns, extents.channels, channelStride, packed)
-    case .bfloat16: kernel_pack_values_bfloat16(values, extents.width, columns, extents.channels, channelStride, packed)
+    case .float32:
+      kernel_pack_values(values.floatPointer + index, extents.width, columns, extents.channels, channelStride, packed)
+    case .bfloat16:
+      kernel_pack_values_bfloat16(
+        values.address(of: index), values.elementType == .bfloat16, extents.width, columns, extents.channels,
+        channelStride, packed)
     }
   }
 
@@ -254,14 +264,11 @@ struct AttentionTile {
 }
 
 extension AttentionExtents {
-  /// - Parameter precision: bf16 takes queries and keys that are rounded already.
+  /// - Parameter precision: bf16 takes factors.
   /// - Throws: `TensorError` where the shapes do not fit each other or a list names a frame that is not there.
   init(_ operands: AttentionOperands, heads: Int, precision: Device.Precision = .float32) throws {
     let (queries, keys) = (operands.queries, operands.keys)
-    let isRounded = queries.elementType == .bfloat16 && keys.elementType == .bfloat16 && precision == .bfloat16
-    for tensor in [queries, keys] where !isRounded && !tensor.isReadableAsFloat {
-      throw TensorError("attention needs float32, not \(tensor.elementType) of shape \(tensor.shape): convert it first")
-    }
+    for tensor in [queries, keys] { try Self.requireNumbers(tensor, precision) }
     guard queries.shape.count == 3, keys.shape.count == 3, heads > 0, queries.shape[2] > 0,
       queries.shape[2] == keys.shape[2], queries.shape[2] % heads == 0, keys.shape[1] > 0
     else { throw TensorError("queries \(queries.shape) and keys \(keys.shape) do not fit \(heads) heads") }
@@ -279,13 +286,17 @@ extension AttentionExtents {
     _ operands: AttentionOperands, values: Tensor, valueFrames: [[Int]], heads: Int, precision: Device.Precision
   ) throws {
     try self.init(operands, heads: heads, precision: precision)
-    guard values.isReadableAsFloat else {
-      throw TensorError("attention needs float32, not \(values.elementType) of shape \(values.shape): convert it first")
-    }
+    try Self.requireNumbers(values, precision)
     guard values.shape.count == 3, values.shape[1] == keyTokens, values.shape[2] == width,
       valueFrames.map(\.count) == operands.keyFrames.map(\.count),
       valueFrames.allSatisfy({ $0.allSatisfy((0..<values.shape[0]).contains) })
     else { throw TensorError("values \(values.shape) of the frames \(valueFrames) do not fit \(operands.keys.shape)") }
+  }
+
+  private static func requireNumbers(_ tensor: Tensor, _ precision: Device.Precision) throws {
+    guard tensor.isReadableAsFloat || tensor.elementType == .bfloat16 && precision == .bfloat16 else {
+      throw TensorError("attention needs float32, not \(tensor.elementType) of shape \(tensor.shape): convert it first")
+    }
   }
 
   /// Every query row of every frame.
@@ -333,7 +344,7 @@ extension Device {
   }
 
   /// Attention of the listed rows (under `causal`: all rows) of each frame. Without `shares` they are stored; with
-  /// them (a number for every row of every frame) they are mixed into what is there, which keeps its share.
+  /// them (a number for every row of every frame) they are mixed into what is there, float32, which keeps its share.
   private func attend(
     _ operands: AttentionOperands, values: Tensor, valueFrames: [[Int]], extents: AttentionExtents, scale: Float,
     causal: Bool, rows: [[Int]], shares: [Float]?, into result: Tensor
@@ -366,7 +377,7 @@ extension Device {
             keys: operands.keys, at: extents.keyIndex(keyFrame, piece, tile.head), columns: columns,
             into: base + layout.keys)
           kernels.pack(
-            values: extents.key(values, valueFrame, piece, tile.head), columns: columns,
+            values: values, at: extents.keyIndex(valueFrame, piece, tile.head), columns: columns,
             channelStride: layout.channelStride, into: base + layout.values)
           let diagonal = causal ? tile.first + 1 - piece : columns
           var attention = kernel_attention(
@@ -380,8 +391,14 @@ extension Device {
 
       for (row, token) in tokens.enumerated() {
         let attended = base + layout.accumulators + row * layout.channelStride
-        let output = extents.result(result, tile.frame, token, tile.head)
+        let index = extents.queryIndex(tile.frame, token, tile.head)
         kernel_scale(attended, 1 / base[layout.sums + row], attended, extents.channels)
+        guard result.elementType == .float32 else {
+          kernel_round_bfloat16(
+            attended, result.mutableAddress(of: index).assumingMemoryBound(to: UInt16.self), extents.channels)
+          continue
+        }
+        let output = result.mutableFloatPointer + index
         if let share = shares?[tile.frame * extents.queryTokens + token], share > 0 {
           kernel_mix(share, attended, output, extents.channels)
         } else {

@@ -28,18 +28,21 @@ extension Device {
   }
 
   /// (..., 2c) -> (..., c): the first half times the exact GELU of the second half (Shazeer 2020, arXiv:2002.05202).
-  public func geglu(_ x: Tensor) throws -> Tensor {
+  /// - Parameter asFactors: Whether the result is stored as factors.
+  public func geglu(_ x: Tensor, asFactors: Bool = false) throws -> Tensor {
     try requireFloat32(x, in: "GEGLU")
     guard let last = x.shape.last, last > 0, last % 2 == 0 else {
       throw TensorError("cannot halve the last axis of \(x.shape)")
     }
     let channels = last / 2
     return try run {
-      let y = try makeResult(Array(x.shape.dropLast()) + [channels])
-      let (input, output) = (x.floatPointer, y.mutableFloatPointer)
+      let shape = Array(x.shape.dropLast()) + [channels]
+      let y = try asFactors ? makeFactors(shape) : makeResult(shape)
+      let input = x.floatPointer
       try parallel(count: y.count / channels, grain: Device.grain / channels) {
         kernel_geglu(
-          input + $0.lowerBound * 2 * channels, output + $0.lowerBound * channels, $0.count, channels)
+          input + $0.lowerBound * 2 * channels, y.mutableAddress(of: $0.lowerBound * channels),
+          y.elementType == .bfloat16, $0.count, channels)
       }
       return y
     }

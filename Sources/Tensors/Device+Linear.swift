@@ -16,10 +16,15 @@ extension Device {
   }
 
   /// (..., inputs) -> (..., outputs): activation(x W^T + b) + addend. The addend has the shape of the result.
+  /// - Parameters:
+  ///   - x: Float32 or factors.
+  ///   - asFactors: Whether the result is stored as factors.
   public func linear(
-    _ x: Tensor, _ layer: LinearLayer, activation: Activation = .none, adding addend: Tensor? = nil
+    _ x: Tensor, _ layer: LinearLayer, activation: Activation = .none, adding addend: Tensor? = nil,
+    asFactors: Bool = false
   ) throws -> Tensor {
-    try requireFloat32(x, addend, in: "a linear layer")
+    try requireFactors(x, in: "a linear layer")
+    try requireFloat32(addend, in: "a linear layer")
     guard layer.device === self else { throw TensorError("a linear layer was made on another device") }
     guard x.shape.last == layer.inputs else {
       throw TensorError("a linear layer of \(layer.inputs) inputs cannot take \(x.shape)")
@@ -29,7 +34,7 @@ extension Device {
       throw TensorError("cannot add \(addend?.shape ?? []) to the \(shape) that a linear layer gives")
     }
     return try run {
-      let y = try makeResult(shape)
+      let y = try asFactors ? makeFactors(shape) : makeResult(shape)
       let rows = x.count / layer.inputs
       if rows > 0 { try layer.packed.apply(x, rows: rows, activation: activation, addend: addend, into: y, on: self) }
       return y

@@ -5,9 +5,10 @@ extension Device {
   /// Group normalisation (Wu and He 2018, arXiv:1803.08494) of x (n, ..., c): mean and variance over
   /// `framesPerStatistic` consecutive frames, all their positions and c / groups channels, both summed in double
   /// precision; then weight * x + bias per channel, then the activation (none or SiLU).
+  /// - Parameter asFactors: Whether the result is stored as factors.
   public func groupNorm(
     _ x: Tensor, groups: Int, framesPerStatistic: Int = 1, weight: Tensor, bias: Tensor, epsilon: Float,
-    activation: Activation = .none
+    activation: Activation = .none, asFactors: Bool = false
   ) throws -> Tensor {
     try requireFloat32(x, weight, bias, in: "group norm")
     guard x.shape.count >= 2, let channels = x.shape.last, groups > 0, channels > 0, channels % groups == 0 else {
@@ -24,13 +25,13 @@ extension Device {
       throw TensorError("group norm is followed by no activation or SiLU, not \(activation)")
     }
     return try run {
-      let y = try makeResult(x.shape)
+      let y = try asFactors ? makeFactors(x.shape) : makeResult(x.shape)
       guard x.count > 0 else { return y }
       let sets = frames / framesPerStatistic
       let rows = x.count / channels / sets
       let (means, scales, shifts) = try groupStatistics(
         x, sets: sets, rows: rows, channels: channels, groups: groups, weight: weight, bias: bias, epsilon: epsilon)
-      let (input, output) = (x.floatPointer, y.mutableFloatPointer)
+      let input = x.floatPointer
       let piece = max(Device.grain / channels, 1)
       let pieces = (rows + piece - 1) / piece
       try parallel(sets * pieces, operations: 8 * x.count) { item, _ in
@@ -39,7 +40,9 @@ extension Device {
         let start = (set * rows + first) * channels
         kernel_channel_affine(
           input + start, means.floatPointer + set * channels, scales.floatPointer + set * channels,
-          shifts.floatPointer + set * channels, activation == .silu, output + start, min(piece, rows - first), channels)
+          shifts.floatPointer + set * channels, activation == .silu, y.mutableAddress(of: start),
+          y.elementType == .bfloat16,
+          min(piece, rows - first), channels)
       }
       return y
     }
@@ -102,18 +105,22 @@ extension Device {
   }
 
   /// Layer normalisation (Ba et al. 2016, arXiv:1607.06450) of the last axis: x (..., c), weight and bias (c).
-  public func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float) throws -> Tensor {
+  /// - Parameter asFactors: Whether the result is stored as factors.
+  public func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float, asFactors: Bool = false) throws
+    -> Tensor
+  {
     try requireFloat32(x, weight, bias, in: "layer norm")
     guard let channels = x.shape.last, channels > 0, weight.shape == [channels], bias.shape == [channels] else {
       throw TensorError("layer norm of \(x.shape) has a weight \(weight.shape) and a bias \(bias.shape)")
     }
     return try run {
-      let y = try makeResult(x.shape)
-      let (input, output) = (x.floatPointer, y.mutableFloatPointer)
+      let y = try asFactors ? makeFactors(x.shape) : makeResult(x.shape)
+      let input = x.floatPointer
       try parallel(count: x.count / channels, grain: Device.grain / channels) { rows in
         let start = rows.lowerBound * channels
         kernel_layer_norm(
-          input + start, weight.floatPointer, bias.floatPointer, epsilon, output + start, rows.count, channels)
+          input + start, weight.floatPointer, bias.floatPointer, epsilon, y.mutableAddress(of: start),
+          y.elementType == .bfloat16, rows.count, channels)
       }
       return y
     }

@@ -22,21 +22,20 @@ extension Device {
     }
   }
 
-  /// Joined along the first axis.
+  /// Joined along the first axis; all float32, or all factors.
   public func concatenate(_ parts: [Tensor]) throws -> Tensor {
     guard let shape = parts.first?.shape, !shape.isEmpty,
       parts.allSatisfy({ !$0.shape.isEmpty && $0.shape.dropFirst() == shape.dropFirst() })
     else { throw TensorError("cannot join \(parts.map(\.shape)) along the first axis") }
-    for part in parts { try requireFloat32(part, in: "a concatenation") }
+    let areFactors = parts.allSatisfy(holdsFactors)
+    for part in parts where !areFactors { try requireFloat32(part, in: "a concatenation") }
     return try run {
-      let y = try makeResult([parts.reduce(0) { $0 + $1.shape[0] }] + shape.dropFirst())
-      var output = y.mutableFloatPointer
+      let joined = [parts.reduce(0) { $0 + $1.shape[0] }] + shape.dropFirst()
+      let y = try areFactors ? makeFactors(joined) : makeResult(joined)
+      var first = 0
       for part in parts {
-        let (from, to) = (part.floatPointer, output)
-        try parallel(count: part.count, grain: 4 * Device.grain) {
-          (to + $0.lowerBound).update(from: from + $0.lowerBound, count: $0.count)
-        }
-        output += part.count
+        try copy(part, into: y.rows(first..<first + part.shape[0]))
+        first += part.shape[0]
       }
       return y
     }

@@ -3,7 +3,7 @@ import CKernels
 /// Where tensors are computed: one implementation of the operators, its threads and its memory.
 ///
 /// Every operator is a method here (`Device+Linear.swift`, `Device+Attention.swift`, ...), takes float32 tensors and
-/// returns new ones, and looks at the cancellation of the running `perform` before it begins. Operators run one at a
+/// returns new ones (what is multiplied next, and nothing else, may be factors: see `Precision`), and looks at the cancellation of the running `perform` before it begins. Operators run one at a
 /// time, on one thread of the process (`ComputeThread`), and each uses all of its device's threads. For the same operands
 /// and thread count the results are the same, byte for byte.
 ///
@@ -25,7 +25,10 @@ public final class Device: @unchecked Sendable {
     case bfloat16 = "bf16"
 
     /// Of one number.
-    public var byteCount: Int { self == .bfloat16 ? 2 : 4 }
+    public var byteCount: Int { factorType.byteCount }
+
+    /// How factors are stored: numbers that are only multiplied, rounded once and not at every product.
+    public var factorType: ElementType { self == .bfloat16 ? .bfloat16 : .float32 }
 
     /// The fastest that this machine's processor computes.
     public static var fastest: Precision { kernel_has_bfloat16() ? .bfloat16 : .float32 }
@@ -178,11 +181,11 @@ extension Device {
     }
   }
 
-  /// The same numbers in the memory of another tensor of that shape.
+  /// The same numbers in the memory of another tensor of that shape and element type.
   func copy(_ x: Tensor, into y: Tensor) throws {
-    let (source, target) = (x.floatPointer, y.mutableFloatPointer)
-    try parallel(count: y.count, grain: 4 * Device.grain) {
-      (target + $0.lowerBound).update(from: source + $0.lowerBound, count: $0.count)
+    let (source, target) = (x.bytes, y.mutableBytes)
+    try parallel(count: y.byteCount, grain: 16 * Device.grain) {
+      (target + $0.lowerBound).copyMemory(from: source + $0.lowerBound, byteCount: $0.count)
     }
   }
 
@@ -201,6 +204,22 @@ extension Device {
   func makeResult(_ shape: [Int]) throws -> Tensor {
     guard let count = Tensor.count(of: shape) else { throw TensorError("the shape \(shape) is not one of a tensor") }
     return Tensor(shape: shape, elementType: .float32, storage: try TensorStorage(byteCount: count * 4, pool: pool))
+  }
+
+  /// A tensor to be filled with factors, from the pool.
+  func makeFactors(_ shape: [Int]) throws -> Tensor {
+    guard let count = Tensor.count(of: shape) else { throw TensorError("the shape \(shape) is not one of a tensor") }
+    let type = precision.factorType
+    return Tensor(
+      shape: shape, elementType: type, storage: try TensorStorage(byteCount: count * type.byteCount, pool: pool))
+  }
+
+  /// Whether a tensor's numbers are rounded to what the device multiplies.
+  func holdsFactors(_ x: Tensor) -> Bool { x.elementType == precision.factorType }
+
+  /// Throws unless `x` is factors or can be read as float32 in place.
+  func requireFactors(_ x: Tensor, in operation: String) throws {
+    if x.elementType != .bfloat16 || precision != .bfloat16 { try requireFloat32(x, in: operation) }
   }
 
   /// Throws unless `tensor` can be read as float32 in place.

@@ -2,7 +2,7 @@
 /// gathers) is the same loops for every engine.
 ///
 /// The device calls an engine with its lock held, with libgomp's thread count set, and with operands whose shapes it
-/// has checked; tensors are aligned float32.
+/// has checked; tensors are aligned float32, or factors where that is said.
 protocol MatrixEngine: Sendable {
   // Weights come as they were stored: mapped, and of any element type.
 
@@ -33,12 +33,12 @@ struct MatrixProduct {
 
 /// Weights in the layout of an engine.
 protocol PackedLinear: AnyObject, Sendable {
-  /// y (rows, outputs) = activation(x W^T + b) + addend
+  /// y (rows, outputs) = activation(x W^T + b) + addend; x and y may be factors.
   func apply(_ x: Tensor, rows: Int, activation: Activation, addend: Tensor?, into y: Tensor, on device: Device) throws
 }
 
 /// Weights in the layout of an engine.
 protocol PackedConvolution: AnyObject, Sendable {
-  /// y (n, h', w', outputs) = convolution of x (n, h, w, inputs) + bias + addend
+  /// y (n, h', w', outputs) = convolution of x (n, h, w, inputs) + bias + addend; x may be factors.
   func apply(_ x: Tensor, addend: Tensor?, into y: Tensor, on device: Device) throws
 }

@@ -30,8 +30,10 @@ public struct MemoryRehearsal: Sendable {
 
   // MARK: Memory
 
-  /// - Parameter count: Of float32 numbers.
-  public mutating func tensor(_ count: Double) -> Block { take(4 * count) }
+  /// - Parameter count: Of float32 numbers, or of factors.
+  public mutating func tensor(_ count: Double, asFactors: Bool = false) -> Block {
+    take(count * Double(asFactors ? precision.byteCount : 4))
+  }
 
   public mutating func release(_ block: Block) {
     if let offset = block.offset { return layout.give(offset, block.byteCount) }
@@ -57,17 +59,19 @@ public struct MemoryRehearsal: Sendable {
     note()
   }
 
-  /// What is multiplied by weights, of so many numbers.
+  /// Rounds so many float32 numbers that are multiplied by weights.
   private mutating func factors(_ count: Double) {
-    if precision == .bfloat16 { workspace(2 * count) }
+    if precision.factorType != .float32 { workspace(Double(precision.byteCount) * count) }
   }
 
   // MARK: Operators
 
   /// (rows, inputs) -> (rows, outputs)
-  public mutating func linear(rows: Double, inputs: Int, outputs: Int) -> Block {
-    let result = tensor(rows * Double(outputs))
-    factors(rows * Double(inputs))
+  public mutating func linear(
+    rows: Double, inputs: Int, outputs: Int, ofFactors: Bool = false, asFactors: Bool = false
+  ) -> Block {
+    let result = tensor(rows * Double(outputs), asFactors: asFactors)
+    if !ofFactors { factors(rows * Double(inputs)) }
     return result
   }
 
@@ -92,20 +96,55 @@ public struct MemoryRehearsal: Sendable {
     return result
   }
 
-  /// A norm of (rows, channels) with sums over pieces of the rows, or without.
-  public mutating func groupNorm(rows: Double, channels: Int) -> Block {
-    let result = tensor(rows * Double(channels))
+  /// - Parameters:
+  ///   - rows, columns: Of the result.
+  ///   - doubles: Whether they are twice those of the image.
+  ///   - chunk: As for a convolution.
+  public mutating func upsamplingConvolution(
+    images: Double, channels: Int, rows: Int, columns: Int, doubles: Bool, chunk: Double
+  ) -> Block {
+    let count = images * Double(rows) * Double(columns) * Double(channels)
+    guard
+      doubles,
+      Device.upsamplesInQuarters(
+        inputs: channels, outputs: channels, precision: precision, convolutions: convolutions)
+    else {
+      let enlarged = tensor(count)
+      defer { release(enlarged) }
+      return convolution(
+        images: images, inputs: channels, outputs: channels, rows: rows, columns: columns, chunk: chunk)
+    }
+    let result = tensor(count)
+    let factors = precision.factorType == .float32 ? nil : tensor(count / 4, asFactors: true)
+    for _ in 0..<4 { release(tensor(count / 4)) }
+    if let factors { release(factors) }
+    return result
+  }
+
+  /// A norm of (rows, channels) with sums over pieces of the rows.
+  public mutating func groupNorm(rows: Double, channels: Int, asFactors: Bool = false) -> Block {
+    let result = tensor(rows * Double(channels), asFactors: asFactors)
     let pieces = (rows / Double(max(4 * Device.grain / channels, 1))).rounded(.up)
     release(take(8 * pieces * Double(channels)))
     return result
   }
 
-  /// `Device.attention`, whose operands the caller holds.
-  public mutating func attention(frames: Double, queryTokens: Int, keyTokens: Int, channels: Int, heads: Int) -> Block {
-    let result = tensor(frames * Double(queryTokens) * Double(channels))
+  /// float32 numbers that become factors.
+  public mutating func rounded(_ block: Block, count: Double) -> Block {
+    guard precision.factorType != .float32 else { return block }
+    defer { release(block) }
+    return tensor(count, asFactors: true)
+  }
+
+  /// `Device.attention`, or the two halves of `Device.blendedAttention`, whose operands the caller holds.
+  public mutating func attention(
+    frames: Double, queryTokens: Int, keyTokens: Int, channels: Int, heads: Int, blended: Bool = false
+  ) -> Block {
+    let count = frames * Double(queryTokens) * Double(channels)
+    let result = tensor(count, asFactors: !blended)
     let extents = AttentionExtents(
       frames: 1, queryTokens: queryTokens, keyTokens: keyTokens, heads: heads, channels: channels / heads)
     release(tensor(Double(threads * AttentionWorkspace(extents).count)))
-    return result
+    return blended ? rounded(result, count: count) : result
   }
 }

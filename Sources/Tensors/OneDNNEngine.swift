@@ -18,7 +18,7 @@ final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
       throw TensorError("oneDNN could not be set up: \(describe(status))")
     }
     (self.engine, self.stream) = (engine, stream)
-    factorType = precision == .bfloat16 ? dnnl_bf16 : dnnl_f32
+    factorType = precision.factorType.dnnl
   }
 
   deinit {
@@ -57,6 +57,16 @@ func check(_ status: dnnl_status_t, _ action: @autoclosure () -> String) throws 
 }
 
 private func describe(_ status: dnnl_status_t) -> String { String(cString: dnnl_status2str(status)) }
+
+extension ElementType {
+  var dnnl: dnnl_data_type_t {
+    switch self {
+    case .float32: dnnl_f32
+    case .float16: dnnl_f16
+    case .bfloat16: dnnl_bf16
+    }
+  }
+}
 
 extension dnnl_memory_desc_t {
   /// An array of the given extents; the tag says in which order they lie, `dnnl_format_tag_any` leaves it to the library.

@@ -6,6 +6,7 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
     var rows: Int
     var activation: Activation
     var adds: Bool
+    var resultType: ElementType
   }
 
   private let engine: OneDNNEngine
@@ -25,7 +26,8 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
       descriptor: try dnnl_memory_desc_t([inputs, outputs], dnnl_ba), storage: weight.storage, offset: weight.byteOffset
     )
     let asked = try OneDNNLinear.primitive(
-      Key(rows: OneDNNLinear.typicalRows, activation: .none, adds: false), inputs: inputs, outputs: outputs,
+      Key(rows: OneDNNLinear.typicalRows, activation: .none, adds: false, resultType: .float32), inputs: inputs,
+      outputs: outputs,
       hasBias: bias != nil,
       weights: try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any, engine.factorType), engine: engine)
     weights = OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
@@ -33,7 +35,7 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
 
   func apply(_ x: Tensor, rows: Int, activation: Activation, addend: Tensor?, into y: Tensor, on device: Device) throws
   {
-    let key = Key(rows: rows, activation: activation, adds: addend != nil)
+    let key = Key(rows: rows, activation: activation, adds: addend != nil, resultType: y.elementType)
     let primitive = try primitives.find(key) {
       func make(_ weights: dnnl_memory_desc_t) throws -> OneDNNPrimitive {
         try OneDNNLinear.primitive(
@@ -44,14 +46,14 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
       return try make(try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any, engine.factorType))
     }
     let packed = try weights.find(primitive.weights, engine: engine)
-    let result = try dnnl_memory_desc_t([rows, outputs], dnnl_ab)
+    let numbers = try dnnl_memory_desc_t([rows, outputs], dnnl_ab)
     var arguments: [OneDNNPrimitive.Argument] = [
       (
         DNNL_ARG_SRC_0, try dnnl_memory_desc_t([rows, inputs], dnnl_ab, engine.factorType),
         try device.factors(x)
       ),
       (DNNL_ARG_WEIGHTS_0, packed.descriptor, packed.pointer),
-      (DNNL_ARG_DST_0, result, UnsafeMutableRawPointer(y.mutableFloatPointer)),
+      (DNNL_ARG_DST_0, try dnnl_memory_desc_t([rows, outputs], dnnl_ab, y.elementType.dnnl), y.mutableBytes),
     ]
     if let bias {
       arguments.append(
@@ -59,7 +61,7 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
     }
     if let addend {
       let position = activation == .none ? 0 : 1
-      arguments.append((OneDNNPrimitive.addend(position), result, UnsafeMutableRawPointer(mutating: addend.bytes)))
+      arguments.append((OneDNNPrimitive.addend(position), numbers, UnsafeMutableRawPointer(mutating: addend.bytes)))
     }
     try primitive.run(arguments, pool: device.pool)
   }
@@ -71,13 +73,13 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
     var source = try dnnl_memory_desc_t([key.rows, inputs], dnnl_ab, engine.factorType)
     var weights = weights
     var bias = hasBias ? try dnnl_memory_desc_t([1, outputs], dnnl_ab) : dnnl_memory_desc_t()
-    var result = try dnnl_memory_desc_t([key.rows, outputs], dnnl_ab)
+    var result = try dnnl_memory_desc_t([key.rows, outputs], dnnl_ab, key.resultType.dnnl)
     try check(
       dnnl_matmul_desc_init(&operation, &source, &weights, &bias, &result),
       "multiply (\(key.rows), \(inputs)) by (\(inputs), \(outputs))")
     var postOperations: [OneDNNPrimitive.PostOperation] = []
     if key.activation != .none { postOperations.append(.activation(key.activation)) }
-    if key.adds { postOperations.append(.add(result)) }
+    if key.adds { postOperations.append(.add(try dnnl_memory_desc_t([key.rows, outputs], dnnl_ab))) }
     return try OneDNNPrimitive(
       &operation, postOperations, work: 2 * key.rows * inputs * outputs, engine: engine)
   }

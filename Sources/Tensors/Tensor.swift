@@ -129,7 +129,10 @@ extension Tensor {
   /// Tells the system that a mapped file's pages under this tensor are not needed for now.
   func releasePages() { storage.releasePages(byteOffset..<byteOffset + byteCount) }
   var bytes: UnsafeRawPointer { UnsafeRawPointer(storage.base) + byteOffset }
+  /// For an operator that fills a tensor it has just made.
+  var mutableBytes: UnsafeMutableRawPointer { storage.base + byteOffset }
   func address(of index: Int) -> UnsafeRawPointer { bytes + index * elementType.byteCount }
+  func mutableAddress(of index: Int) -> UnsafeMutableRawPointer { mutableBytes + index * elementType.byteCount }
   /// Elements as float32, for reading by operators. Only for aligned float32 tensors, which all results of operators
   /// are.
   var floatPointer: UnsafePointer<Float> {
@@ -139,7 +142,7 @@ extension Tensor {
   /// For an operator that fills a tensor it has just made.
   var mutableFloatPointer: UnsafeMutablePointer<Float> {
     precondition(elementType == .float32)
-    return (storage.base + byteOffset).assumingMemoryBound(to: Float.self)
+    return mutableBytes.assumingMemoryBound(to: Float.self)
   }
 }
 

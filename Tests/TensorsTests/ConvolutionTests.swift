@@ -147,4 +147,41 @@ import Testing
       winograd.trimMemory()
     }
   }
+
+  /// Against the enlarged image convolved by plain loops; sides that do not double are convolved whole.
+  @Test(arguments: Configuration.all)
+  func upsampling(_ configuration: Configuration) throws {
+    var numbers = Numbers(11)
+    let devices = [
+      try configuration.device(),
+      try Device(engine: configuration.engine, threads: configuration.threads, convolutions: .winograd),
+    ]
+    for (image, outputs, rows, columns) in [
+      ([2, 5, 7, 3], 5, 10, 14), ([1, 1, 1, 8], 4, 2, 2), ([1, 9, 4, 64], 64, 18, 8), ([2, 5, 7, 6], 3, 9, 14),
+      ([1, 3, 4, 8], 8, 5, 7), ([1, 16, 16, 64], 64, 32, 32), ([1, 4, 4, 2], 2, 4, 8),
+    ] {
+      let (weight, bias) = (try numbers.tensor([outputs, image[3], 3, 3], scale: 0.3), try numbers.tensor([outputs]))
+      let x = try numbers.tensor(image)
+      for device in devices {
+        let enlarged = try device.upsampleNearest(x, rows: rows, columns: columns)
+        let expected = Self.plainConvolution(
+          enlarged, weight, bias, stride: 1, padding: Padding(1), addend: nil, rows: rows, columns: columns)
+        let layer = try device.makeUpsamplingConvolution(weight: weight, bias: bias)
+        expectClose(
+          try device.upsamplingConvolution(x, layer, rows: rows, columns: columns), expected,
+          shape: [image[0], rows, columns, outputs], tolerance: 4e-6,
+          "upsampling \(configuration.testDescription) \(device.convolutions)")
+      }
+    }
+    let layer = try devices[0].makeUpsamplingConvolution(weight: try numbers.tensor([4, 4, 3, 3]), bias: nil)
+    #expect(throws: TensorError.self) {
+      try devices[1].upsamplingConvolution(try Tensor(zeros: [1, 2, 2, 4]), layer, rows: 4, columns: 4)
+    }
+    #expect(throws: TensorError.self) {
+      try devices[0].upsamplingConvolution(try Tensor(zeros: [1, 2, 2, 5]), layer, rows: 4, columns: 4)
+    }
+    #expect(throws: TensorError.self) {
+      try devices[0].makeUpsamplingConvolution(weight: try Tensor(zeros: [4, 4, 1, 1]), bias: nil)
+    }
+  }
 }

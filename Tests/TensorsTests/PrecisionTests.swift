@@ -101,6 +101,83 @@ struct PrecisionTests {
     }
   }
 
+  /// What is rounded by the operator that makes it is what the operator that multiplies it would round it to.
+  @Test func resultsAsFactors() throws {
+    var numbers = Numbers(6)
+    let x = try numbers.tensor([2, 6, 7, 96], scale: 4)
+    let (weight, bias) = (try numbers.tensor([96]), try numbers.tensor([96]))
+    let layer = try fast.makeLinear(weight: try numbers.tensor([130, 96]), bias: try numbers.tensor([130]))
+    typealias Operator = (_ asFactors: Bool) throws -> Tensor
+    let operators: [(String, Operator)] = [
+      ("layer norm", { try fast.layerNorm(x, weight: weight, bias: bias, epsilon: 1e-5, asFactors: $0) }),
+      (
+        "group norm",
+        {
+          try fast.groupNorm(
+            x, groups: 8, framesPerStatistic: 2, weight: weight, bias: bias, epsilon: 1e-5, activation: .silu,
+            asFactors: $0)
+        }
+      ),
+      ("GEGLU", { try fast.geglu(x, asFactors: $0) }),
+      ("linear", { try fast.linear(x, layer, activation: .gelu, asFactors: $0) }),
+    ]
+    for (name, apply) in operators {
+      let (floats, factors) = (try apply(false), try apply(true))
+      #expect(floats.elementType == .float32 && factors.elementType == .bfloat16, "\(name)")
+      #expect(try fast.rounded(floats).floats == factors.floats, "\(name)")
+    }
+    #expect(try exact.layerNorm(x, weight: weight, bias: bias, epsilon: 1e-5, asFactors: true).elementType == .float32)
+  }
+
+  /// Operators that multiply take factors for numbers, with the same result.
+  @Test func factorsAsOperands() throws {
+    var numbers = Numbers(7)
+    let x = try numbers.tensor([2, 5, 6, 48])
+    let factors = try fast.rounded(x)
+    #expect(try fast.float32(factors).floats == Self.rounded(x).floats)
+    let layer = try fast.makeLinear(weight: try numbers.tensor([33, 48]), bias: nil)
+    #expect(try fast.linear(factors, layer).floats == fast.linear(x, layer).floats)
+    let convolution = try fast.makeConvolution(
+      weight: try numbers.tensor([20, 48, 3, 3]), bias: nil, padding: Padding(1))
+    #expect(try fast.convolution(factors, convolution).floats == fast.convolution(x, convolution).floats)
+    #expect(try fast.concatenate([factors, factors.rows(1..<2)]).floats == factors.floats + factors.rows(1..<2).floats)
+
+    let (tokens, rounded) = (x.reshaped([2, 30, 48]), factors.reshaped([2, 30, 48]))
+    let own = AttentionOperands(queries: tokens, keys: tokens, keyFrames: [[0, 1], [1]])
+    let same = AttentionOperands(queries: rounded, keys: rounded, keyFrames: own.keyFrames)
+    let attended = try fast.attention(own, values: tokens, heads: 3, scale: 0.3)
+    #expect(attended.elementType == .bfloat16)
+    #expect(try fast.attention(same, values: rounded, heads: 3, scale: 0.3).floats == attended.floats)
+    let share = (0..<60).map { Float($0 % 3) / 2 }
+    func blended(_ operands: AttentionOperands, _ values: Tensor) throws -> [Float] {
+      try fast.blendedAttention(
+        own: operands, source: operands, ownShare: share, values: values, heads: 3, scale: 0.3
+      ).floats
+    }
+    #expect(try blended(same, rounded) == blended(own, tokens))
+    let single = AttentionOperands(queries: rounded, keys: rounded, keyFrames: [[0], [1]])
+    let numbersOfSingle = AttentionOperands(
+      queries: try Self.rounded(tokens), keys: try Self.rounded(tokens), keyFrames: [[0], [1]])
+    let maps = try fast.attentionMaps(single, heads: 3, scale: 0.3)
+    #expect(maps.floats == (try fast.attentionMaps(numbersOfSingle, heads: 3, scale: 0.3)).floats)
+    #expect(
+      try fast.apply(maps: maps, values: rounded, valueFrames: [[0], [1]], heads: 3).floats
+        == fast.apply(maps: maps, values: Self.rounded(tokens), valueFrames: [[0], [1]], heads: 3).floats)
+  }
+
+  /// The sums of the kernel's weights are rounded in place of the weights, so the tolerance is that of rounding.
+  @Test func upsamplingConvolution() throws {
+    var numbers = Numbers(8)
+    let (weight, bias) = (try numbers.tensor([24, 40, 3, 3], scale: 0.1), try numbers.tensor([24]))
+    let x = try numbers.tensor([2, 6, 5, 40])
+    let expected = try exact.upsamplingConvolution(
+      x, try exact.makeUpsamplingConvolution(weight: weight, bias: bias), rows: 12, columns: 10)
+    expectClose(
+      try fast.upsamplingConvolution(
+        x, try fast.makeUpsamplingConvolution(weight: weight, bias: bias), rows: 12, columns: 10), expected.doubles,
+      shape: expected.shape, tolerance: 0x1p-7, "bf16 upsampling convolution")
+  }
+
   @Test func causalAttention() throws {
     var numbers = Numbers(5)
     let x = try Self.rounded(try numbers.tensor([2, 77, 16], scale: 2))
@@ -116,7 +193,13 @@ struct PrecisionTests {
     let values = try Tensor(zeros: [1, 4, 8])
     let operands = AttentionOperands(queries: x, keys: x, keyFrames: [[0]])
     #expect(throws: TensorError.self) { try exact.attention(operands, values: values, heads: 1, scale: 1) }
-    #expect(throws: TensorError.self) { try fast.attentionMaps(operands, heads: 1, scale: 1) }
+    #expect(throws: TensorError.self) { try exact.attentionMaps(operands, heads: 1, scale: 1) }
+    #expect(throws: TensorError.self) { try exact.apply(maps: values, values: x, valueFrames: [[0]], heads: 1) }
+    #expect(throws: TensorError.self) {
+      try exact.linear(x, try exact.makeLinear(weight: try Tensor(zeros: [3, 8]), bias: nil))
+    }
+    #expect(throws: TensorError.self) { try fast.geglu(x) }
+    #expect(throws: TensorError.self) { try fast.concatenate([x, values]) }
     #expect(throws: TensorError.self) { try Device(engine: .openBLAS, precision: .bfloat16) }
   }
 }

@@ -37,8 +37,8 @@ void kernel_convert_bfloat16(const void *source, float *target, size_t count);
 void kernel_swish(const float *x, float scale, float *y, size_t count);
 /// x * Phi(x), Phi by the error function.
 void kernel_gelu(const float *x, float *y, size_t count);
-/// rows of (value, gate), `channels` each -> value * gelu(gate).
-void kernel_geglu(const float *x, float *y, size_t rows, size_t channels);
+/// rows of (value, gate), `channels` each -> value * gelu(gate); not in place. `rounds`: stored as bfloat16.
+void kernel_geglu(const float *x, void *y, bool rounds, size_t rows, size_t channels);
 
 // Elementwise.c -----------------------------------------------------------------------------------------------------
 
@@ -57,15 +57,17 @@ void kernel_mix(float share, const float *x, float *y, size_t count);
 void kernel_channel_sums(const float *x, double *sums, size_t rows, size_t channels);
 /// sums[c] = sum over the rows of (x[r, c] - means[c])^2
 void kernel_channel_squares(const float *x, const double *means, double *sums, size_t rows, size_t channels);
-/// y[r, c] = (x[r, c] - means[c]) * scales[c] + shifts[c], then SiLU where asked.
+/// y[r, c] = (x[r, c] - means[c]) * scales[c] + shifts[c], then SiLU where asked. `rounds`: stored as bfloat16.
 void kernel_channel_affine(
-    const float *x, const float *means, const float *scales, const float *shifts, bool silu, float *y, size_t rows,
-    size_t channels);
+    const float *x, const float *means, const float *scales, const float *shifts, bool silu, void *y, bool rounds,
+    size_t rows, size_t channels);
 
 // LayerNorm.c -------------------------------------------------------------------------------------------------------
 
+/// `rounds`: stored as bfloat16.
 void kernel_layer_norm(
-    const float *x, const float *weight, const float *bias, float epsilon, float *y, size_t rows, size_t channels);
+    const float *x, const float *weight, const float *bias, float epsilon, void *y, bool rounds, size_t rows,
+    size_t channels);
 
 // Softmax.c ---------------------------------------------------------------------------------------------------------
 
@@ -105,7 +107,7 @@ void kernel_pack_values(
     const float *values, size_t stride, size_t columns, size_t channels, size_t channel_stride, float *packed);
 
 // AttentionBFloat16.c: the same with factors rounded to bfloat16, on processors with kernel_has_bfloat16(). Two of them
-// lie in the room of a float, so queries, keys and values take half of theirs. Queries and keys may be rounded already.
+// lie in the room of a float, so queries, keys and values take half of theirs. All may be rounded already.
 
 void kernel_attend_bfloat16(const kernel_attention *attention);
 /// As kernel_pack_query, of (channels + 1) / 2 pairs for `channels`.
@@ -115,7 +117,7 @@ void kernel_pack_keys_bfloat16(
     const void *keys, bool is_rounded, size_t stride, size_t columns, size_t channels, float *packed);
 /// As kernel_pack_values, of half as many rows, each of the pairs of two.
 void kernel_pack_values_bfloat16(
-    const float *values, size_t stride, size_t columns, size_t channels, size_t channel_stride, float *packed);
+    const void *values, bool is_rounded, size_t stride, size_t columns, size_t channels, size_t channel_stride, float *packed);
 
 /// y = x * factor
 void kernel_scale(const float *x, float factor, float *y, size_t count);
@@ -142,6 +144,8 @@ void kernel_swap(
 void kernel_transpose(const float *x, float *y, size_t rows, size_t columns);
 /// One row of pixels: y[column] = x[sources[column]], `channels` floats each.
 void kernel_gather_pixels(const float *x, const int32_t *sources, float *y, size_t columns, size_t channels);
+/// One row of pixels: y[2 * column] = x[column], `channels` floats each; the pixels in between stay.
+void kernel_spread_pixels(const float *x, float *y, size_t columns, size_t channels);
 
 // Digest.c ----------------------------------------------------------------------------------------------------------
 

@@ -46,9 +46,9 @@ final class AttentionFusion: AttentionProcessor {
     } else {
       return try PlainAttention().attend(call, device: device)
     }
-    guard call.batches > 1 else { return try controlled(call, device) }
+    guard call.batches > 1 else { return try device.rounded(try controlled(call, device)) }
     let unconditional = try PlainAttention().attend(call.batch(0), device: device)
-    return try device.concatenate([unconditional, try controlled(call.batch(1), device)])
+    return try device.concatenate([unconditional, try device.rounded(try controlled(call.batch(1), device))])
   }
 
   /// Rows inside the mask take the edit's map, rows outside the source's, all of them the edit's values.

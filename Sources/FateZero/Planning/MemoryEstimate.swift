@@ -40,22 +40,21 @@ struct MemoryEstimate {
   enum Weights { case encoder, unet, all }
 
   func weightBytes(_ packed: Weights) -> Double {
-    let all = Double(packedParameters * plan.precision.byteCount)
-    guard convolutions == .winograd else { return all }
-    func suited(_ shapes: [ConvolutionShape]) -> Double {
-      shapes.filter { $0.suitsWinograd(plan.precision) }.reduce(0) { $0 + $1.parameters }
-    }
-    let own = suited(unet.convolutions(rows: plan.latentRows, columns: plan.latentColumns))
-    let images = autoencoder.convolutions(rows: plan.latentRows, columns: plan.latentColumns)
-    let (encode, decode) = (suited(images.encode), suited(images.decode))
-    let count =
-      switch packed {
-      case .encoder: encode
-      case .unet: encode + own
-      case .all: encode + own + decode
+    var bytes = Double(packedParameters * plan.precision.byteCount)
+    /// What a network's convolutions take beside a byte count's share of their parameters.
+    func add(_ shapes: [ConvolutionShape], areUsed: Bool) {
+      for shape in shapes {
+        let (count, byWinograd) = shape.packed(plan.precision, convolutions)
+        bytes -= shape.parameters * Double(plan.precision.byteCount)
+        // Winograd's weights are made when they are first used, in float32 whatever the precision.
+        if !byWinograd { bytes += count * Double(plan.precision.byteCount) } else if areUsed { bytes += 4 * count }
       }
-    // Four times as many numbers, in float32 whatever the precision.
-    return all - (own + encode + decode) * Double(plan.precision.byteCount) + 16 * count
+    }
+    let images = autoencoder.convolutions(rows: plan.latentRows, columns: plan.latentColumns)
+    add(images.encode, areUsed: true)
+    add(unet.convolutions(rows: plan.latentRows, columns: plan.latentColumns), areUsed: packed != .encoder)
+    add(images.decode, areUsed: packed == .all)
+    return bytes
   }
 
   /// Keys and values of the prompts.
@@ -151,8 +150,17 @@ struct MemoryEstimate {
     return memory.tensor(frames * Double(site.heads) * Double(site.tokens) * keys)
   }
 
-  private func result(_ memory: inout MemoryRehearsal, _ site: AttentionSite, runs: Int = 1) -> MemoryRehearsal.Block {
-    memory.tensor(frames * Double(runs) * Double(site.tokens) * Double(site.channels))
+  /// Of one run.
+  private func count(_ site: AttentionSite) -> Double { frames * Double(site.tokens) * Double(site.channels) }
+
+  private func result(_ memory: inout MemoryRehearsal, _ site: AttentionSite) -> MemoryRehearsal.Block {
+    memory.tensor(count(site))
+  }
+
+  /// Factors as float32 numbers: nothing is made where they are such.
+  private func numbers(_ memory: inout MemoryRehearsal, _ count: Int, of site: AttentionSite) -> [MemoryRehearsal.Block]
+  {
+    plan.precision == .float32 ? [] : (0..<count).map { _ in result(&memory, site) }
   }
 
   /// `RecordingAttention`; what it keeps is the record's.
@@ -161,10 +169,12 @@ struct MemoryEstimate {
       let attended = plain(&memory, site: site, frames: frames, keyTokens: keyTokens)
       guard plan.needs.everWants(site) else { return attended }
       if plan.record == .maps || site.kind == .crossAttention {
+        let operands = site.kind == .crossAttention ? [] : numbers(&memory, 2, of: site)
         memory.release(map(&memory, site, keyTokens: keyTokens))
+        operands.forEach { memory.release($0) }
       } else {
         // The keys of the frames that are read, joined.
-        memory.release(result(&memory, site))
+        memory.release(memory.tensor(count(site), asFactors: true))
       }
       return attended
     }
@@ -183,7 +193,7 @@ struct MemoryEstimate {
         site.kind == .crossAttention
         ? fuseCross(&memory, site, keyTokens, edit) : fuseSelf(&memory, site, keyTokens)
       guard let unconditional else { return controlled }
-      let joined = result(&memory, site, runs: runs)
+      let joined = memory.tensor(Double(runs) * count(site), asFactors: true)
       memory.release(unconditional)
       memory.release(controlled)
       return joined
@@ -193,14 +203,20 @@ struct MemoryEstimate {
   private func fuseSelf(_ memory: inout MemoryRehearsal, _ site: AttentionSite, _ keyTokens: Int)
     -> MemoryRehearsal.Block
   {
-    guard plan.record == .maps else { return plain(&memory, site: site, frames: frames, keyTokens: keyTokens) }
+    guard plan.record == .maps else {
+      return memory.attention(
+        frames: frames, queryTokens: site.tokens, keyTokens: keyTokens, channels: site.channels, heads: site.heads,
+        blended: true)
+    }
     let source = plan.precision == .float32 ? nil : map(&memory, site, keyTokens: keyTokens)
+    let values = numbers(&memory, 1, of: site)
     let kept = result(&memory, site)
     if let source { memory.release(source) }
+    values.forEach { memory.release($0) }
     // The edit's own, and the two as numbers to be mixed.
-    let own = (0..<3).map { _ in result(&memory, site) }
+    let own = [memory.tensor(count(site), asFactors: true)] + (0..<2).map { _ in result(&memory, site) }
     own.forEach { memory.release($0) }
-    return kept
+    return memory.rounded(kept, count: count(site))
   }
 
   private func fuseCross(_ memory: inout MemoryRehearsal, _ site: AttentionSite, _ keyTokens: Int, _ edit: PlannedEdit)
@@ -213,7 +229,7 @@ struct MemoryEstimate {
     if let source { memory.release(source) }
     if !edit.mixesCrossAttention {
       if let observed { memory.release(observed) }
-      return carried
+      return memory.rounded(carried, count: count(site))
     }
     let ownMap = observed ?? map(&memory, site, keyTokens: keyTokens)
     let own = result(&memory, site)
@@ -221,6 +237,6 @@ struct MemoryEstimate {
     let sum = result(&memory, site)
     memory.release(own)
     memory.release(carried)
-    return sum
+    return memory.rounded(sum, count: count(site))
   }
 }

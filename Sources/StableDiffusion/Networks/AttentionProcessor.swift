@@ -40,7 +40,8 @@ public struct AttentionSite: Hashable, Sendable, CustomStringConvertible {
 public struct AttentionCall: Sendable {
   public var site: AttentionSite
   public var batches: Int
-  /// Queries (n, tokens, channels) and keys (m, k, channels); for self-attention m = n, for cross-attention m = batches.
+  /// Queries (n, tokens, channels) and keys (m, k, channels); for self-attention m = n and all are factors, for
+  /// cross-attention m = batches.
   public var operands: AttentionOperands
   /// (m, k, channels), read by the same lists as the keys.
   public var values: Tensor
@@ -65,7 +66,7 @@ public struct AttentionCall: Sendable {
 /// Computes the attention of every self- and cross-attention layer of a UNet pass: the one seam through which editing
 /// reaches into the model.
 public protocol AttentionProcessor {
-  /// - Returns: (n, tokens, channels), before the output projection.
+  /// - Returns: (n, tokens, channels), as factors, before the output projection.
   func attend(_ call: AttentionCall, device: Device) throws -> Tensor
 }
 

@@ -7,7 +7,8 @@ import Tensors
 public final class AutoencoderKL: Sendable {
   private struct Block: Sendable {
     let resnets: [ResnetBlock]
-    let resampler: Convolution?
+    var downsampler: Convolution?
+    var upsampler: UpsamplingConvolution?
   }
 
   private struct Middle: Sendable {
@@ -66,7 +67,7 @@ public final class AutoencoderKL: Sendable {
         : try scope.convolution(
           "downsamplers.0.conv", inputs: channels, outputs: channels, stride: 2,
           padding: Padding(top: 0, left: 0, bottom: 1, right: 1))
-      blocks.append(Block(resnets: resnets, resampler: downsampler))
+      blocks.append(Block(resnets: resnets, downsampler: downsampler))
     }
     encoderBlocks = blocks
     encoderMiddle = try middle(encoder.scope("mid_block"), channels)
@@ -92,8 +93,8 @@ public final class AutoencoderKL: Sendable {
       }
       let upsampler =
         block == widths.count - 1
-        ? nil : try scope.convolution("upsamplers.0.conv", inputs: channels, outputs: channels)
-      blocks.append(Block(resnets: resnets, resampler: upsampler))
+        ? nil : try scope.upsamplingConvolution("upsamplers.0.conv", channels: channels)
+      blocks.append(Block(resnets: resnets, upsampler: upsampler))
     }
     decoderBlocks = blocks
     decoderNorm = try decoder.normalization("conv_norm_out", channels: channels)
@@ -111,7 +112,7 @@ public final class AutoencoderKL: Sendable {
       var hidden = try encoderIn(frames.rows(index..<index + 1), device: device)
       for block in encoderBlocks {
         for resnet in block.resnets { hidden = try resnet(hidden, frames: 1, time: nil, device: device) }
-        if let downsampler = block.resampler { hidden = try downsampler(hidden, device: device) }
+        if let downsampler = block.downsampler { hidden = try downsampler(hidden, device: device) }
       }
       hidden = try attend(encoderMiddle, hidden, device: device)
       hidden = try encoderNorm.group(
@@ -142,9 +143,9 @@ public final class AutoencoderKL: Sendable {
       hidden = try attend(decoderMiddle, hidden, device: device)
       for block in decoderBlocks {
         for resnet in block.resnets { hidden = try resnet(hidden, frames: 1, time: nil, device: device) }
-        if let upsampler = block.resampler {
-          hidden = try device.upsampleNearest(hidden, rows: hidden.shape[1] * 2, columns: hidden.shape[2] * 2)
-          hidden = try upsampler(hidden, device: device)
+        if let upsampler = block.upsampler {
+          hidden = try upsampler(
+            hidden, rows: hidden.shape[1] * 2, columns: hidden.shape[2] * 2, device: device)
         }
       }
       hidden = try decoderNorm.group(
@@ -158,12 +159,12 @@ public final class AutoencoderKL: Sendable {
     let hidden = try middle.first(x, frames: 1, time: nil, device: device)
     let tokens = hidden.reshaped([1, hidden.shape[1] * hidden.shape[2], middle.channels])
     let normalized = try middle.norm.group(
-      tokens, groups: middle.groups, frames: 1, epsilon: epsilon, device: device)
+      tokens, groups: middle.groups, frames: 1, epsilon: epsilon, asFactors: true, device: device)
     let attended = try device.attention(
       AttentionOperands(
-        queries: try middle.query(normalized, device: device), keys: try middle.key(normalized, device: device),
-        keyFrames: [[0]]),
-      values: try middle.value(normalized, device: device), heads: 1,
+        queries: try middle.query(normalized, device: device, asFactors: true),
+        keys: try middle.key(normalized, device: device, asFactors: true), keyFrames: [[0]]),
+      values: try middle.value(normalized, device: device, asFactors: true), heads: 1,
       scale: 1 / Float(middle.channels).squareRoot())
     let summed = try middle.output(attended, device: device, adding: tokens).reshaped(hidden.shape)
     return try middle.second(summed, frames: 1, time: nil, device: device)

@@ -30,15 +30,16 @@ struct CLIPEncoderLayer: Sendable {
   /// (1, tokens, width) -> (1, tokens, width).
   /// - Parameter causal: whether a token sees only itself and those before it.
   func callAsFunction(_ x: Tensor, causal: Bool, device: Device) throws -> Tensor {
-    var normalized = try norm1.layer(x, epsilon: layerNormEpsilon, device: device)
+    var normalized = try norm1.layer(x, epsilon: layerNormEpsilon, asFactors: true, device: device)
     let attended = try device.attention(
       AttentionOperands(
-        queries: try query(normalized, device: device), keys: try key(normalized, device: device), keyFrames: [[0]]),
-      values: try value(normalized, device: device), heads: heads,
+        queries: try query(normalized, device: device, asFactors: true),
+        keys: try key(normalized, device: device, asFactors: true), keyFrames: [[0]]),
+      values: try value(normalized, device: device, asFactors: true), heads: heads,
       scale: 1 / (Float(width) / Float(heads)).squareRoot(), causal: causal)
     let hidden = try output(attended, device: device, adding: x)
-    normalized = try norm2.layer(hidden, epsilon: layerNormEpsilon, device: device)
-    return try contract(
-      try expand(normalized, device: device, activation: activation), device: device, adding: hidden)
+    normalized = try norm2.layer(hidden, epsilon: layerNormEpsilon, asFactors: true, device: device)
+    let expanded = try expand(normalized, device: device, activation: activation, asFactors: true)
+    return try contract(expanded, device: device, adding: hidden)
   }
 }

@@ -121,6 +121,20 @@ public final class Parameters {
       padding: padding ?? Padding(kernel / 2), bias: bias)
   }
 
+  /// A 3x3 convolution after an enlargement, of as many inputs as outputs: `name`.weight (channels, channels, 3, 3) and
+  /// `name`.bias (channels).
+  public func upsamplingConvolution(_ name: String, channels: Int) throws -> UpsamplingConvolution {
+    let weight = take(name + ".weight", [channels, channels, 3, 3])
+    let offset = take(name + ".bias", [channels])
+    guard let device = state.device, let weight, let offset else {
+      return UpsamplingConvolution(name: prefix + name, layer: nil)
+    }
+    try device.checkCancellation()
+    return UpsamplingConvolution(
+      name: prefix + name,
+      layer: try device.makeUpsamplingConvolution(weight: try read(weight), bias: try read(offset)))
+  }
+
   /// A convolution over frames with a kernel of three: `name`.weight (outputs, inputs, 3), used as a 3x1 kernel on
   /// images whose rows are frames; zero padding of one frame at either end.
   public func temporalConvolution(_ name: String, inputs: Int, outputs: Int, bias: Bool) throws -> Convolution {
@@ -246,11 +260,12 @@ public struct Linear: Sendable {
   public let layer: LinearLayer?
 
   /// (..., inputs) -> (..., outputs): activation(x W^T + b) + addend.
+  /// - Parameter asFactors: Whether the result is stored as factors.
   public func callAsFunction(
-    _ x: Tensor, device: Device, activation: Activation = .none, adding addend: Tensor? = nil
+    _ x: Tensor, device: Device, activation: Activation = .none, adding addend: Tensor? = nil, asFactors: Bool = false
   ) throws -> Tensor {
     guard let layer else { throw ModelError(.badData, "the weights of \(name) are not loaded") }
-    return try device.linear(x, layer, activation: activation, adding: addend)
+    return try device.linear(x, layer, activation: activation, adding: addend, asFactors: asFactors)
   }
 }
 
@@ -264,6 +279,19 @@ public struct Convolution: Sendable {
   public func callAsFunction(_ x: Tensor, device: Device, adding addend: Tensor? = nil) throws -> Tensor {
     guard let layer else { throw ModelError(.badData, "the weights of \(name) are not loaded") }
     return try device.convolution(x, layer, adding: addend)
+  }
+}
+
+/// An enlargement and a convolution with weights from a checkpoint.
+public struct UpsamplingConvolution: Sendable {
+  let name: String
+  /// Nil where the checkpoint was only inspected.
+  public let layer: UpsamplingConvolutionLayer?
+
+  /// (n, h, w, channels) -> (n, rows, columns, channels)
+  public func callAsFunction(_ x: Tensor, rows: Int, columns: Int, device: Device) throws -> Tensor {
+    guard let layer else { throw ModelError(.badData, "the weights of \(name) are not loaded") }
+    return try device.upsamplingConvolution(x, layer, rows: rows, columns: columns)
   }
 }
 

@@ -49,18 +49,19 @@ struct ResnetBlock: Sendable {
 extension Normalization {
   /// Group normalisation of (n, ..., channels) with statistics over `frames` consecutive frames.
   func group(
-    _ x: Tensor, groups: Int, frames: Int, epsilon: Float, activation: Activation = .none, device: Device
+    _ x: Tensor, groups: Int, frames: Int, epsilon: Float, activation: Activation = .none, asFactors: Bool = false,
+    device: Device
   ) throws -> Tensor {
     let (weight, bias) = try loaded
     return try device.groupNorm(
       x, groups: groups, framesPerStatistic: frames, weight: weight, bias: bias, epsilon: epsilon,
-      activation: activation)
+      activation: activation, asFactors: asFactors)
   }
 
   /// Layer normalisation over the channels.
-  func layer(_ x: Tensor, epsilon: Float, device: Device) throws -> Tensor {
+  func layer(_ x: Tensor, epsilon: Float, asFactors: Bool = false, device: Device) throws -> Tensor {
     let (weight, bias) = try loaded
-    return try device.layerNorm(x, weight: weight, bias: bias, epsilon: epsilon)
+    return try device.layerNorm(x, weight: weight, bias: bias, epsilon: epsilon, asFactors: asFactors)
   }
 
   private var loaded: (Tensor, Tensor) {

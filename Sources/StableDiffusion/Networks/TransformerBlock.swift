@@ -93,8 +93,8 @@ struct TransformerBlock: Sendable {
     hidden = try attendToText(hidden, site: site, pass: pass)
     let device = pass.device
     hidden = try device.inPieces(hidden, of: TransformerBlock.feedForwardRows) { part in
-      let normalized = try norm3.layer(part, epsilon: epsilon, device: device)
-      let expanded = try device.geglu(try feedForwardIn(normalized, device: device))
+      let normalized = try norm3.layer(part, epsilon: epsilon, asFactors: true, device: device)
+      let expanded = try device.geglu(try feedForwardIn(normalized, device: device), asFactors: true)
       return try feedForwardOut(expanded, device: device, adding: part)
     }
     guard let temporal else { return }
@@ -106,16 +106,16 @@ struct TransformerBlock: Sendable {
     let device = pass.device
     var site = site
     site.kind = .selfAttention
-    let normalized = try norm1.layer(x, epsilon: epsilon, device: device)
+    let normalized = try norm1.layer(x, epsilon: epsilon, asFactors: true, device: device)
     let coupled = site.channels >= pass.couplingMinWidth
     let attended = try pass.processor.attend(
       AttentionCall(
         site: site, batches: pass.batches,
         operands: AttentionOperands(
-          queries: try selfAttention.query(normalized, device: device),
-          keys: try selfAttention.key(normalized, device: device),
+          queries: try selfAttention.query(normalized, device: device, asFactors: true),
+          keys: try selfAttention.key(normalized, device: device, asFactors: true),
           keyFrames: coupled ? pass.coupledFrames : pass.ownFrames),
-        values: try selfAttention.value(normalized, device: device), scale: selfAttention.scale),
+        values: try selfAttention.value(normalized, device: device, asFactors: true), scale: selfAttention.scale),
       device: device)
     try pass.inspect?(site.description, attended)
     return try selfAttention.output(attended, device: device, adding: x)
@@ -130,7 +130,8 @@ struct TransformerBlock: Sendable {
       AttentionCall(
         site: site, batches: pass.batches,
         operands: AttentionOperands(
-          queries: try crossAttention.query(try norm2.layer(x, epsilon: epsilon, device: device), device: device),
+          queries: try crossAttention.query(
+            try norm2.layer(x, epsilon: epsilon, asFactors: true, device: device), device: device),
           keys: pass.text.keys[textIndex], keyFrames: (0..<pass.batches * pass.frames).map { [$0 / pass.frames] }),
         values: pass.text.values[textIndex], scale: crossAttention.scale),
       device: device)
@@ -146,13 +147,14 @@ struct TransformerBlock: Sendable {
     let (tokens, channels) = (x.shape[1], x.shape[2])
     let byPixel = try device.swapMiddleAxes(x.reshaped([pass.batches, pass.frames, tokens, channels]))
       .reshaped([pass.batches * tokens, pass.frames, channels])
-    let normalized = try norm.layer(byPixel, epsilon: epsilon, device: device)
+    let normalized = try norm.layer(byPixel, epsilon: epsilon, asFactors: true, device: device)
     let attended = try device.attention(
       AttentionOperands(
-        queries: try attention.query(normalized, device: device),
-        keys: try attention.key(normalized, device: device),
+        queries: try attention.query(normalized, device: device, asFactors: true),
+        keys: try attention.key(normalized, device: device, asFactors: true),
         keyFrames: (0..<pass.batches * tokens).map { [$0] }),
-      values: try attention.value(normalized, device: device), heads: attention.heads, scale: attention.scale)
+      values: try attention.value(normalized, device: device, asFactors: true), heads: attention.heads,
+      scale: attention.scale)
     let result = try attention.output(attended, device: device, adding: byPixel)
     return try device.swapMiddleAxes(result.reshaped([pass.batches, tokens, pass.frames, channels]))
       .reshaped(x.shape)
@@ -201,7 +203,8 @@ struct SpatialTransformer: Sendable {
     (site.rows, site.columns) = (x.shape[1], x.shape[2])
     let tokens = [x.shape[0], site.tokens, site.channels]
     var hidden = try projectIn(
-      try norm.group(x, groups: groups, frames: 1, epsilon: epsilon, device: pass.device).reshaped(tokens),
+      try norm.group(x, groups: groups, frames: 1, epsilon: epsilon, asFactors: true, device: pass.device)
+        .reshaped(tokens),
       device: pass.device)
     try block(&hidden, site: site, pass: pass)
     return try projectOut(hidden, device: pass.device, adding: x.reshaped(tokens)).reshaped(x.shape)

@@ -9,8 +9,9 @@ public final class UNet: Sendable {
     let resnets: [ResnetBlock]
     /// One for each resnet, or none.
     let transformers: [SpatialTransformer]
-    /// Down- or upsampling convolution at the block's end.
-    let resampler: PseudoConvolution?
+    /// At the block's end.
+    var downsampler: PseudoConvolution?
+    var upsampler: PseudoUpsampler?
   }
 
   public let configuration: UNetConfiguration
@@ -77,7 +78,7 @@ public final class UNet: Sendable {
         skips.append(channels)
       }
       down.append(
-        Block(name: "down_blocks.\(level)", resnets: resnets, transformers: transformers, resampler: downsampler))
+        Block(name: "down_blocks.\(level)", resnets: resnets, transformers: transformers, downsampler: downsampler))
     }
     downBlocks = down
 
@@ -105,9 +106,9 @@ public final class UNet: Sendable {
       }
       let upsampler =
         level == 0
-        ? nil : try PseudoConvolution(scope, "upsamplers.0.conv", inputs: channels, outputs: channels)
+        ? nil : try PseudoUpsampler(scope, "upsamplers.0.conv", channels: channels)
       up.append(
-        Block(name: "up_blocks.\(block)", resnets: resnets, transformers: transformers, resampler: upsampler))
+        Block(name: "up_blocks.\(block)", resnets: resnets, transformers: transformers, upsampler: upsampler))
     }
     upBlocks = up
 
@@ -181,7 +182,7 @@ public final class UNet: Sendable {
         try run(block, index, &hidden, pass)
         skips.append(hidden)
       }
-      if let downsampler = block.resampler {
+      if let downsampler = block.downsampler {
         hidden = try downsampler(hidden, frames: frames, device: device)
         try inspect?("\(block.name).downsamplers.0", hidden)
         skips.append(hidden)
@@ -200,10 +201,10 @@ public final class UNet: Sendable {
         hidden = try device.concatenateChannels(hidden, skips.removeLast())
         try run(block, index, &hidden, pass)
       }
-      if let upsampler = block.resampler, let skip = skips.last {
+      if let upsampler = block.upsampler, let skip = skips.last {
         // To the size of the skip connection, so that sides which do not halve evenly work too.
-        hidden = try device.upsampleNearest(hidden, rows: skip.shape[1], columns: skip.shape[2])
-        hidden = try upsampler(hidden, frames: frames, device: device)
+        hidden = try upsampler(
+          hidden, rows: skip.shape[1], columns: skip.shape[2], frames: frames, device: device)
         try inspect?("\(block.name).upsamplers.0", hidden)
       }
     }

@@ -6,18 +6,34 @@ public struct ConvolutionShape: Sendable, Hashable {
   /// Of the result.
   public let rows: Int, columns: Int
   public let stride: Int
+  /// nil where it follows no enlargement; else whether that doubles both sides.
+  public let upsampling: Bool?
 
-  init(_ inputs: Int, _ outputs: Int, _ sides: (rows: Int, columns: Int), stride: Int = 1) {
-    (self.inputs, self.outputs, self.stride) = (inputs, outputs, stride)
+  init(
+    _ inputs: Int, _ outputs: Int, _ sides: (rows: Int, columns: Int), stride: Int = 1, upsampling: Bool? = nil
+  ) {
+    (self.inputs, self.outputs, self.stride, self.upsampling) = (inputs, outputs, stride, upsampling)
     (rows, columns) = sides
   }
 
   public var parameters: Double { 9 * Double(inputs) * Double(outputs) }
-  /// Whether `Device.Convolutions.winograd` means it.
-  public func suitsWinograd(_ precision: Device.Precision) -> Bool {
-    Device.suitsWinograd(
-      inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns,
-      precision: precision)
+
+  /// Numbers that its weights are packed into on a device with the given arithmetic, and whether that is Winograd's, which
+  /// packs them at the first use.
+  public func packed(_ precision: Device.Precision, _ convolutions: Device.Convolutions) -> (
+    count: Double, byWinograd: Bool
+  ) {
+    let inQuarters =
+      upsampling != nil
+      && Device.upsamplesInQuarters(
+        inputs: inputs, outputs: outputs, precision: precision, convolutions: convolutions)
+    // Four kernels of 2x2; those of 3x3 besides, for other sides than the double.
+    if inQuarters { return (parameters * (upsampling == true ? 16 : 25) / 9, false) }
+    let byWinograd =
+      convolutions == .winograd
+      && Device.suitsWinograd(
+        inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns, precision: precision)
+    return (parameters * (byWinograd ? 4 : 1), byWinograd)
   }
   /// Multiplications for one image.
   var multiplications: Double { parameters * Double(rows) * Double(columns) }
@@ -56,7 +72,11 @@ extension UNetConfiguration {
       case .resnet(let level, let inputs, let outputs, _):
         all += [ConvolutionShape(inputs, outputs, sides[level]), ConvolutionShape(outputs, outputs, sides[level])]
       case .resample(let from, let to, let channels):
-        all.append(ConvolutionShape(channels, channels, sides[to], stride: from < to ? 2 : 1))
+        let doubles = sides[to] == (2 * sides[from].rows, 2 * sides[from].columns)
+        all.append(
+          from < to
+            ? ConvolutionShape(channels, channels, sides[to], stride: 2)
+            : ConvolutionShape(channels, channels, sides[to], upsampling: doubles))
       case .transformer, .keep, .join: break
       }
     }
@@ -176,7 +196,7 @@ extension AutoencoderConfiguration {
         decode += resnet(level, channels, widths[level])
         channels = widths[level]
       }
-      if level > 0 { decode.append(ConvolutionShape(channels, channels, sides(level - 1))) }
+      if level > 0 { decode.append(ConvolutionShape(channels, channels, sides(level - 1), upsampling: true)) }
     }
     decode.append(ConvolutionShape(channels, 3, sides(0)))
     return (encode, decode)

@@ -59,8 +59,11 @@ struct UNetRehearsal {
         sites = sites.dropFirst(2)
         replace(&memory, by: next)
       case .resample(let from, let to, let channels):
-        if to < from { replace(&memory, by: tensor(&memory, channels, sides[to])) }
-        replace(&memory, by: convolution(&memory, channels, channels, sides[to], stride: from < to ? 2 : 1))
+        let next =
+          from < to
+          ? convolution(&memory, channels, channels, sides[to], stride: 2)
+          : upsampler(&memory, channels, from: sides[from], to: sides[to])
+        replace(&memory, by: next)
       case .keep:
         skips.append(hidden)
         isSkip = true
@@ -93,11 +96,28 @@ struct UNetRehearsal {
   private func convolution(
     _ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, _ sides: Sides, stride: Int = 1, adds: Bool = false
   ) -> MemoryRehearsal.Block {
-    var result = memory.convolution(
+    let result = memory.convolution(
       images: frames, inputs: inputs, outputs: outputs, rows: sides.rows, columns: sides.columns, stride: stride,
       chunk: chunk)
+    return alongFrames(&memory, result, outputs, sides, adds: adds)
+  }
+
+  private func upsampler(_ memory: inout MemoryRehearsal, _ channels: Int, from: Sides, to: Sides)
+    -> MemoryRehearsal.Block
+  {
+    let result = memory.upsamplingConvolution(
+      images: frames, channels: channels, rows: to.rows, columns: to.columns,
+      doubles: to == (2 * from.rows, 2 * from.columns), chunk: chunk)
+    return alongFrames(&memory, result, channels, to, adds: false)
+  }
+
+  /// What a tuned model's convolution along the frames makes of an image, and the sum with what is added.
+  private func alongFrames(
+    _ memory: inout MemoryRehearsal, _ image: MemoryRehearsal.Block, _ channels: Int, _ sides: Sides, adds: Bool
+  ) -> MemoryRehearsal.Block {
+    var result = image
     for _ in 0..<(isTuned ? (adds ? 2 : 1) : 0) {
-      let next = tensor(&memory, outputs, sides)
+      let next = tensor(&memory, channels, sides)
       memory.release(result)
       result = next
     }
@@ -128,34 +148,37 @@ struct UNetRehearsal {
   {
     guard let site = sites.first, let crossSite = sites.last else { return memory.tensor(0) }
     let (tokens, channels) = (frames * Double(site.tokens), site.channels)
-    func linear(_ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int) -> MemoryRehearsal.Block {
-      memory.linear(rows: tokens, inputs: inputs, outputs: outputs)
+    /// Of factors.
+    func linear(_ memory: inout MemoryRehearsal, asFactors: Bool = false) -> MemoryRehearsal.Block {
+      memory.linear(rows: tokens, inputs: channels, outputs: channels, ofFactors: true, asFactors: asFactors)
     }
-    func tensor(_ memory: inout MemoryRehearsal) -> MemoryRehearsal.Block { memory.tensor(tokens * Double(channels)) }
+    func tensor(_ memory: inout MemoryRehearsal, asFactors: Bool = false) -> MemoryRehearsal.Block {
+      memory.tensor(tokens * Double(channels), asFactors: asFactors)
+    }
 
     func replace(_ memory: inout MemoryRehearsal, _ block: inout MemoryRehearsal.Block, by next: MemoryRehearsal.Block)
     {
       memory.release(block)
       block = next
     }
-    var hidden = memory.groupNorm(rows: tokens, channels: channels)
-    replace(&memory, &hidden, by: linear(&memory, channels, channels))
+    var hidden = memory.groupNorm(rows: tokens, channels: channels, asFactors: true)
+    replace(&memory, &hidden, by: linear(&memory))
 
-    var normalized = tensor(&memory)
-    var operands = (0..<3).map { _ in linear(&memory, channels, channels) }
+    var normalized = tensor(&memory, asFactors: true)
+    var operands = (0..<3).map { _ in linear(&memory, asFactors: true) }
     var attended = attend(&memory, site, frames, site.tokens)
     operands.forEach { memory.release($0) }
     memory.release(normalized)
-    var sum = linear(&memory, channels, channels)
+    var sum = linear(&memory)
     memory.release(attended)
     replace(&memory, &hidden, by: sum)
 
-    normalized = tensor(&memory)
-    operands = [linear(&memory, channels, channels)]
+    normalized = tensor(&memory, asFactors: true)
+    operands = [linear(&memory)]
     memory.release(normalized)
     attended = attend(&memory, crossSite, frames, textTokens)
     operands.forEach { memory.release($0) }
-    sum = linear(&memory, channels, channels)
+    sum = linear(&memory)
     memory.release(attended)
     replace(&memory, &hidden, by: sum)
 
@@ -164,11 +187,11 @@ struct UNetRehearsal {
     let rows = (tokens / pieces).rounded(.up)
     var joined: MemoryRehearsal.Block?
     for _ in 0..<2 {
-      let part = memory.tensor(rows * Double(channels))
-      let expanded = memory.linear(rows: rows, inputs: channels, outputs: channels * 8)
-      let activated = memory.tensor(rows * Double(channels * 4))
+      let part = memory.tensor(rows * Double(channels), asFactors: true)
+      let expanded = memory.linear(rows: rows, inputs: channels, outputs: channels * 8, ofFactors: true)
+      let activated = memory.tensor(rows * Double(channels * 4), asFactors: true)
       memory.release(expanded)
-      let result = memory.linear(rows: rows, inputs: channels * 4, outputs: channels)
+      let result = memory.linear(rows: rows, inputs: channels * 4, outputs: channels, ofFactors: true)
       joined = joined ?? tensor(&memory)
       [part, activated, result].forEach { memory.release($0) }
     }
@@ -176,13 +199,13 @@ struct UNetRehearsal {
 
     if isTuned {
       // Pixel by pixel: the frames, their norm, queries, keys, values and what was attended.
-      let byPixel = (0..<6).map { _ in tensor(&memory) }
+      let byPixel = [tensor(&memory)] + (0..<5).map { _ in tensor(&memory, asFactors: true) }
       let result = tensor(&memory)
       byPixel.forEach { memory.release($0) }
       replace(&memory, &hidden, by: tensor(&memory))
       memory.release(result)
     }
-    let result = linear(&memory, channels, channels)
+    let result = memory.linear(rows: tokens, inputs: channels, outputs: channels)
     memory.release(hidden)
     return result
   }
@@ -256,8 +279,10 @@ private struct AutoencoderRehearsal {
         channels = widths[level]
       }
       if level > 0 {
-        replace(&memory, &hidden, by: tensor(&memory, channels, level: level - 1))
-        replace(&memory, &hidden, by: convolution(&memory, channels, channels, level: level - 1))
+        let (rows, columns) = sides(level - 1)
+        let next = memory.upsamplingConvolution(
+          images: 1, channels: channels, rows: rows, columns: columns, doubles: true, chunk: 1)
+        replace(&memory, &hidden, by: next)
       }
     }
     replace(&memory, &hidden, by: norm(&memory, channels, level: 0))
@@ -310,15 +335,16 @@ private struct AutoencoderRehearsal {
   /// Two residual blocks around attention over all positions.
   private func middle(_ memory: inout MemoryRehearsal, _ channels: Int) -> MemoryRehearsal.Block {
     let tokens = sides(top).rows * sides(top).columns
-    func linear(_ memory: inout MemoryRehearsal) -> MemoryRehearsal.Block {
-      memory.linear(rows: Double(tokens), inputs: channels, outputs: channels)
+    func linear(_ memory: inout MemoryRehearsal, asFactors: Bool) -> MemoryRehearsal.Block {
+      memory.linear(
+        rows: Double(tokens), inputs: channels, outputs: channels, ofFactors: true, asFactors: asFactors)
     }
     let hidden = resnet(&memory, channels, channels, level: top)
-    let normalized = norm(&memory, channels, level: top)
-    let operands = (0..<3).map { _ in linear(&memory) }
+    let normalized = memory.groupNorm(rows: pixels(top), channels: channels, asFactors: true)
+    let operands = (0..<3).map { _ in linear(&memory, asFactors: true) }
     let attended = memory.attention(frames: 1, queryTokens: tokens, keyTokens: tokens, channels: channels, heads: 1)
     operands.forEach { memory.release($0) }
-    let summed = linear(&memory)
+    let summed = linear(&memory, asFactors: false)
     let result = resnet(&memory, channels, channels, level: top)
     for block in [summed, attended, normalized, hidden] { memory.release(block) }
     return result
