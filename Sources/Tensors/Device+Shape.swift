@@ -104,6 +104,30 @@ extension Device {
     }
   }
 
+  /// A part of each image: (n, h, w, c) -> (n, rows.count, columns.count, c).
+  public func crop(_ x: Tensor, rows: Range<Int>, columns: Range<Int>) throws -> Tensor {
+    try requireFloat32(x, in: "a cut")
+    guard x.shape.count == 4, rows.lowerBound >= 0, rows.upperBound <= x.shape[1], columns.lowerBound >= 0,
+      columns.upperBound <= x.shape[2]
+    else {
+      throw TensorError("images of the shape \(x.shape) do not have the rows \(rows) and columns \(columns)")
+    }
+    let (height, width, channels) = (x.shape[1], x.shape[2], x.shape[3])
+    return try run {
+      let y = try makeResult([x.shape[0], rows.count, columns.count, channels])
+      guard y.count > 0 else { return y }
+      let (input, output) = (x.floatPointer, y.mutableFloatPointer)
+      let length = columns.count * channels
+      try parallel(count: x.shape[0] * rows.count, grain: 4 * Device.grain / length) { lines in
+        for line in lines {
+          let source = line / rows.count * height + rows.lowerBound + line % rows.count
+          (output + line * length).update(from: input + (source * width + columns.lowerBound) * channels, count: length)
+        }
+      }
+      return y
+    }
+  }
+
   /// Nearest neighbour, source index floor(i * h / rows): (n, h, w, c) -> (n, rows, columns, c).
   public func upsampleNearest(_ x: Tensor, rows: Int, columns: Int) throws -> Tensor {
     try requireFloat32(x, in: "a resize")

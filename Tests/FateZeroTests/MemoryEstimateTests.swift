@@ -1,3 +1,4 @@
+import Foundation
 import StableDiffusion
 import TestSupport
 import Testing
@@ -92,6 +93,93 @@ import Testing
         "\(wanted.testDescription), \(phase): \(Int(measured)) bytes held, \(Int(predicted)) predicted, ratio \(predicted / measured)"
       )
       #expect(abs(predicted / measured - 1) < 0.05, "\(phase)")
+    }
+  }
+
+  struct TiledCase: Sendable, CustomTestStringConvertible {
+    var model = "tinyA"
+    /// Of the latents.
+    var rows: Int, columns: Int
+    /// nil: whole.
+    var side: Int?
+    var frames = 2
+
+    var testDescription: String {
+      "\(model), \(frames) frames of \(rows)x\(columns) latents, \(side.map { "tiles of \($0)" } ?? "whole")"
+    }
+
+    static let all = [
+      TiledCase(rows: 64, columns: 64), TiledCase(rows: 64, columns: 64, side: 32),
+      TiledCase(rows: 64, columns: 64, side: 48), TiledCase(rows: 40, columns: 100, side: 32),
+      TiledCase(rows: 100, columns: 30, side: 48, frames: 1), TiledCase(rows: 73, columns: 49, side: 32, frames: 4),
+      TiledCase(model: "tinyB", rows: 64, columns: 96), TiledCase(model: "tinyB", rows: 64, columns: 96, side: 32),
+    ]
+  }
+
+  /// Frames through the autoencoder, whole and in tiles, against their rehearsal.
+  @Test(arguments: TiledCase.all)
+  func whatTheAutoencoderHoldsWasPredicted(_ wanted: TiledCase) throws {
+    let checkpoint = try Checkpoint(path: Fixtures.oracle.appendingPathComponent("models/\(wanted.model)").path)
+    let device = try Device(threads: 2)
+    let autoencoder = try StableDiffusionModel(checkpoint, device: device).autoencoder
+    let (rows, columns, factor) = (wanted.rows, wanted.columns, autoencoder.factor)
+    let tiling = try wanted.side.map { try AutoencoderTiling(side: $0) }
+    func expectPredicted(_ what: String, _ rehearse: (inout MemoryRehearsal) -> Void) {
+      var memory = MemoryRehearsal(threads: 2, precision: .float32, convolutions: .direct)
+      for _ in 0..<wanted.frames { rehearse(&memory) }
+      let measured = Double(device.heldByteCount)
+      print(
+        "\(wanted.testDescription), \(what): \(Int(measured)) bytes held, \(Int(memory.peak)) predicted, ratio \(memory.peak / measured)"
+      )
+      #expect(abs(memory.peak / measured - 1) < 0.01, "\(what)")
+    }
+
+    device.trimMemory()
+    let image = try Tensor(zeros: [1, rows * factor, columns * factor, 3])
+    for _ in 0..<wanted.frames { _ = try autoencoder.encode(image, tiling: tiling, device: device) }
+    expectPredicted("encode") {
+      autoencoder.configuration.rehearseEncoding(&$0, rows: rows, columns: columns, tiling: tiling)
+    }
+
+    device.trimMemory()
+    let latents = try Tensor(zeros: [wanted.frames, rows, columns, autoencoder.configuration.latentChannels])
+    var pictures: [Tensor] = []
+    try autoencoder.decode(latents, tiling: tiling, device: device) { pictures.append($1) }
+    expectPredicted("decode") {
+      autoencoder.configuration.rehearseDecoding(&$0, rows: rows, columns: columns, tiling: tiling)
+    }
+    #expect(pictures.count == wanted.frames)
+  }
+
+  /// At the size of Stable Diffusion 1.5, of 1024x1024 pixels: the choices come in the order of what they take.
+  @Test func smallerTilesTakeLess() throws {
+    let configuration = """
+      {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2,
+       "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+       "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}
+      """
+    let autoencoder = try Fixtures.withTemporaryFolder { folder in
+      let file = folder.appendingPathComponent("config.json")
+      try Data(configuration.utf8).write(to: file)
+      return try AutoencoderConfiguration(path: file.path)
+    }
+    let peaks = AutoencoderTiling.candidates(rows: 128, columns: 128).map { tiling in
+      let rehearsals = [autoencoder.rehearseEncoding, autoencoder.rehearseDecoding]
+      let peaks = rehearsals.map { rehearse in
+        var memory = MemoryRehearsal(threads: 2, precision: .float32, convolutions: .direct)
+        rehearse(&memory, 128, 128, tiling)
+        return memory.peak
+      }
+      let operations = autoencoder.operations(rows: 128, columns: 128, tiling: tiling)
+      print(
+        "1024x1024, \(tiling.map { "tiles of \($0.side)" } ?? "whole"): encode \(Int(peaks[0]) >> 20) MiB, "
+          + "\(operations.encode / 1e12) TFLOP, decode \(Int(peaks[1]) >> 20) MiB, \(operations.decode / 1e12) TFLOP")
+      return peaks
+    }
+    #expect(peaks.count == 4)
+    for (larger, smaller) in zip(peaks, peaks.dropFirst()) {
+      #expect(smaller[0] < larger[0])
+      #expect(smaller[1] < larger[1])
     }
   }
 }

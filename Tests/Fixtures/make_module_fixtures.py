@@ -5,8 +5,9 @@
     python3 Tests/Fixtures/make_module_fixtures.py [FOLDER]
 
 modules/NAME is a complete diffusers folder as `save_pretrained` writes it today; `expected.safetensors` holds inputs
-and float32 outputs, `expected.json` the prompts, the time steps and the package versions. Every weight is representable
-in the type that it is stored in, so there is nothing to round on either side. README.md there says what each tensor is.
+and float32 outputs, `tiled.safetensors` what the autoencoder makes of parts of these inputs in tiles, `expected.json`
+the prompts, the time steps and the package versions. Every weight is representable in the type that it is stored in, so
+there is nothing to round on either side. README.md there says what each tensor is.
 """
 
 import json
@@ -21,7 +22,7 @@ import safetensors
 import torch
 import transformers
 from diffusers import AutoencoderKL, DDIMInverseScheduler, DDIMScheduler, PNDMScheduler, UNet2DConditionModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 PROMPTS = [
@@ -31,6 +32,10 @@ PROMPTS = [
 ]
 SIZES = [(72, 104), (64, 96)]  # height, width in pixels
 LATENTS = [(9, 13), (8, 12)]  # height, width; with a VAE factor of 8 those of SIZES
+# Height and width in pixels of the upper left part of the first image, and a tile's side in latents. The last tiles have
+# sides of 3 and 1 latents, of 2, of 2 (in one direction only; in the other the image is smaller than a tile), of 2 and 5
+# with pixels over; at a VAE factor of 4 of 6 and 2, of 6.
+TILED = {"sd1": [(72, 104, 8), (64, 64, 4), (16, 64, 4), (70, 92, 8)], "three": [(72, 104, 16), (48, 48, 8)]}
 
 SD_UNET = dict(sample_size=8, in_channels=4, out_channels=4, norm_num_groups=4, layers_per_block=2)
 SD_VAE = dict(sample_size=64, latent_channels=4, norm_num_groups=4, layers_per_block=2)
@@ -316,6 +321,27 @@ def expected(name, unet, vae, text, tokenizer, scheduler_config, generator):
     return {k: (v.half() if k.endswith(inputs) else v).contiguous() for k, v in tensors.items()}, timesteps
 
 
+@torch.no_grad()
+def tiled(folder):
+    """Of a folder that is complete, for its autoencoder. Of sizes that are not whole latents only the mean."""
+    vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32)
+    vae.enable_tiling()
+    inputs = load_file(folder / "expected.safetensors")
+    height, width = SIZES[0]
+    image, latents = (inputs[f"vae.{height}x{width}.{name}"].float() for name in ("image", "latents"))
+    factor = image.shape[-1] // latents.shape[-1]
+    tensors = {}
+    for height, width, side in TILED[folder.name]:
+        vae.tile_latent_min_size, vae.tile_sample_min_size = side, side * factor
+        key = f"{height}x{width}.{side}"
+        tensors[f"{key}.mean"] = vae.encode(image[:, :, :height, :width]).latent_dist.mean.contiguous()
+        if height % factor == 0 and width % factor == 0:
+            part = latents[:, :, : height // factor, : width // factor]
+            tensors[f"{key}.decoded"] = vae.decode(part).sample.contiguous()
+            assert tensors[f"{key}.decoded"].shape[2:] == (height, width)
+    save_file(tensors, folder / "tiled.safetensors")
+
+
 def make(root, name, specification, seed):
     folder = root / name
     generator = torch.Generator().manual_seed(seed)
@@ -398,6 +424,8 @@ def main():
         for folder in (root / name, root / f"{name}_bin"):
             shutil.rmtree(folder, ignore_errors=True)
         components = make(root, name, specification, seed)
+        if name in TILED:
+            tiled(root / name)
         if name == "three":
             save_as_bin(root / name, root / "three_bin", components)
 

@@ -93,6 +93,75 @@ import Testing
     }
   }
 
+  /// Parts of the same inputs in tiles, as diffusers has them.
+  @Test(arguments: ["sd1", "three"], Device.Engine.allCases)
+  func tiledAutoencoder(_ name: String, _ engine: Device.Engine) throws {
+    let (model, device) = try load(name, engine)
+    let inputs = try expected(name)
+    let want = try TensorDump(Fixtures.folder.appendingPathComponent("modules/\(name)/tiled.safetensors"))
+    let autoencoder = model.autoencoder
+    let scaling = Double(autoencoder.configuration.scalingFactor)
+    let image = try channelsLast(try inputs["vae.72x104.image"], 0)
+    let latents = try channelsLast(try inputs["vae.72x104.latents"], 0)
+    for (key, mean) in want.entries where key.hasSuffix(".mean") {
+      let numbers = key.split { !$0.isNumber }.compactMap { Int($0) }
+      let (height, width) = (numbers[0], numbers[1])
+      let tiling = try AutoencoderTiling(side: numbers[2])
+      let part = try device.crop(image, rows: 0..<height, columns: 0..<width)
+      let encoded = relativeDifference(
+        try channelsFirst(try autoencoder.encode(part, tiling: tiling, device: device)),
+        mean.values.map { $0 * scaling })
+      #expect(encoded < Self.tolerance)
+      print("tiled autoencoder \(name) \(engine.rawValue) \(part.shape): encode \(encoded)")
+
+      guard let picture = want.entries[key.replacing(".mean", with: ".decoded")] else { continue }
+      let crop = try device.crop(latents, rows: 0..<mean.shape[2], columns: 0..<mean.shape[3])
+      let scaled = try device.combine(Float(scaling), crop, 0, crop)
+      var decoded = Double.infinity
+      try autoencoder.decode(scaled, tiling: tiling, device: device) { _, have in
+        decoded = relativeDifference(try channelsFirst(have), picture.values)
+      }
+      #expect(decoded < Self.tolerance)
+      // The tiles are seen, or nothing was tested.
+      var whole = 0.0
+      try autoencoder.decode(scaled, device: device) { _, have in
+        whole = relativeDifference(try channelsFirst(have), picture.values)
+      }
+      #expect(whole > 100 * Self.tolerance)
+      print("tiled autoencoder \(name) \(engine.rawValue) \(part.shape): decode \(decoded), untiled \(whole)")
+    }
+  }
+
+  /// Pixels beyond the last whole latent: diffusers begins a tile of 5 columns at the 96th, which its encoder refuses.
+  @Test func pixelsOverBeginNoTile() throws {
+    let (model, device) = try load("sd1", .oneDNN)
+    let image = try channelsLast(try expected("sd1")["vae.72x104.image"], 0)
+    let part = try device.crop(image, rows: 0..<71, columns: 0..<101)
+    let latents = try model.autoencoder.encode(part, tiling: try AutoencoderTiling(side: 8), device: device)
+    #expect(latents.shape == [1, 8, 12, 4])
+    #expect(latents.isFinite)
+  }
+
+  /// An image that fits in a tile is not tiled.
+  @Test func smallImagesAreWhole() throws {
+    let (model, device) = try load("sd1", .oneDNN)
+    let image = try channelsLast(try expected("sd1")["vae.64x96.image"], 0)
+    let tiling = try AutoencoderTiling(side: 12)
+    let latents = try model.autoencoder.encode(image, tiling: tiling, device: device)
+    #expect(latents.floats == (try model.autoencoder.encode(image, device: device)).floats)
+    var pictures: [[Float]] = []
+    try model.autoencoder.decode(latents, tiling: tiling, device: device) { pictures.append($1.floats) }
+    try model.autoencoder.decode(latents, device: device) { pictures.append($1.floats) }
+    #expect(pictures[0] == pictures[1])
+  }
+
+  @Test func tilingsToChooseFrom() throws {
+    #expect(AutoencoderTiling.candidates(rows: 32, columns: 32) == [nil])
+    #expect(AutoencoderTiling.candidates(rows: 40, columns: 64).map { $0?.side } == [nil, 48, 32])
+    #expect(AutoencoderTiling.candidates(rows: 128, columns: 40).map { $0?.side } == [nil, 64, 48, 32])
+    for side in [0, -4, 6, 65540] { #expect(throws: ModelError.self) { try AutoencoderTiling(side: side) } }
+  }
+
   @Test(arguments: models)
   func scheduler(_ name: String) throws {
     let configuration = try directory(name).scheduler

@@ -81,6 +81,32 @@ import Testing
   }
 
   @Test(arguments: Configuration.all)
+  func partsAreCut(_ configuration: Configuration) throws {
+    let device = try configuration.device()
+    for (shape, rows, columns) in [
+      ([1, 1, 1, 1], 0..<1, 0..<1), ([2, 5, 6, 3], 1..<4, 2..<6), ([1, 300, 200, 7], 10..<300, 0..<199),
+      ([2, 5, 6, 3], 2..<2, 0..<6),
+    ] {
+      let x = try Self.counted(shape)
+      let numbers = x.floats
+      var expected: [Float] = []
+      for image in 0..<shape[0] {
+        for row in rows {
+          let start = (image * shape[1] + row) * shape[2]
+          expected += numbers[(start + columns.lowerBound) * shape[3]..<(start + columns.upperBound) * shape[3]]
+        }
+      }
+      let part = try device.crop(x, rows: rows, columns: columns)
+      #expect(part.shape == [shape[0], rows.count, columns.count, shape[3]])
+      #expect(part.floats == expected)
+    }
+    let x = try Tensor(zeros: [1, 2, 2, 1])
+    #expect(throws: TensorError.self) { try device.crop(x, rows: 0..<3, columns: 0..<2) }
+    #expect(throws: TensorError.self) { try device.crop(x, rows: 0..<2, columns: -1..<2) }
+    #expect(throws: TensorError.self) { try device.crop(x.reshaped([2, 2]), rows: 0..<1, columns: 0..<1) }
+  }
+
+  @Test(arguments: Configuration.all)
   func nearestNeighbours(_ configuration: Configuration) throws {
     let device = try configuration.device()
     for (shape, rows, columns) in [

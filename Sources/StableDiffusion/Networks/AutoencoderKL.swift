@@ -3,7 +3,7 @@ import Tensors
 /// The variational autoencoder of Stable Diffusion: frames to latents and back, frame by frame.
 ///
 /// Encoding takes the mean of the posterior, so that it is repeatable. One frame is in work at a time: the memory is that
-/// of one frame however long the clip is.
+/// of one frame however long the clip is, or of one tile of it (`AutoencoderTiling`) and the picture.
 public final class AutoencoderKL: Sendable {
   private struct Block: Sendable {
     let resnets: [ResnetBlock]
@@ -105,53 +105,94 @@ public final class AutoencoderKL: Sendable {
   public var factor: Int { configuration.downscaleFactor }
 
   /// Frames (f, H, W, 3) in -1...1 -> scaled latents (f, H/factor, W/factor, latent channels).
-  public func encode(_ frames: Tensor, device: Device) throws -> Tensor {
-    let latent = configuration.latentChannels
+  /// - Parameter tiling: For frames with a side longer than a tile's; nil encodes them whole.
+  public func encode(_ frames: Tensor, tiling: AutoencoderTiling? = nil, device: Device) throws -> Tensor {
     var latents: [Tensor] = []
     for index in 0..<frames.shape[0] {
-      var hidden = try encoderIn(frames.rows(index..<index + 1), device: device)
-      for block in encoderBlocks {
-        for resnet in block.resnets { hidden = try resnet(hidden, frames: 1, time: nil, device: device) }
-        if let downsampler = block.downsampler { hidden = try downsampler(hidden, device: device) }
+      let frame = frames.rows(index..<index + 1)
+      if let tiling, frame.shape.count == 4, max(frame.shape[1], frame.shape[2]) > tiling.side * factor {
+        latents.append(try encodeTiles(of: frame, tiling, device: device))
+      } else {
+        latents.append(try encodeImage(frame, device: device))
       }
-      hidden = try attend(encoderMiddle, hidden, device: device)
-      hidden = try encoderNorm.group(
-        hidden, groups: configuration.normGroups, frames: 1, epsilon: epsilon, activation: .silu, device: device)
-      hidden = try encoderOut(hidden, device: device)
-      if let quant { hidden = try quant(hidden, device: device) }
-      // Mean and log-variance lie side by side; the mean is taken.
-      let moments = hidden.floats
-      let scaling = configuration.scalingFactor
-      var mean = [Float]()
-      mean.reserveCapacity(moments.count / 2)
-      for pixel in stride(from: 0, to: moments.count, by: 2 * latent) {
-        for channel in 0..<latent { mean.append(moments[pixel + channel] * scaling) }
-      }
-      latents.append(try Tensor(mean, shape: [1, hidden.shape[1], hidden.shape[2], latent]))
     }
     return try device.concatenate(latents)
   }
 
   /// Scaled latents (f, h, w, latent channels) -> frames (f, h*factor, w*factor, 3), about -1...1, each handed to `body` as
   /// (1, H, W, 3) in turn.
-  public func decode(_ latents: Tensor, device: Device, body: (Int, Tensor) throws -> Void) throws {
+  /// - Parameter tiling: For latents with a side longer than a tile's; nil decodes them whole.
+  public func decode(
+    _ latents: Tensor, tiling: AutoencoderTiling? = nil, device: Device, body: (Int, Tensor) throws -> Void
+  ) throws {
     for index in 0..<latents.shape[0] {
       let scaled = latents.rows(index..<index + 1)
-      var hidden = try device.combine(1 / configuration.scalingFactor, scaled, 0, scaled)
-      if let postQuant { hidden = try postQuant(hidden, device: device) }
-      hidden = try decoderIn(hidden, device: device)
-      hidden = try attend(decoderMiddle, hidden, device: device)
-      for block in decoderBlocks {
-        for resnet in block.resnets { hidden = try resnet(hidden, frames: 1, time: nil, device: device) }
-        if let upsampler = block.upsampler {
-          hidden = try upsampler(
-            hidden, rows: hidden.shape[1] * 2, columns: hidden.shape[2] * 2, device: device)
-        }
+      if let tiling, scaled.shape.count == 4, tiling.applies(rows: scaled.shape[1], columns: scaled.shape[2]) {
+        let grid = tiling.grid(rows: scaled.shape[1], columns: scaled.shape[2])
+        try body(
+          index,
+          try device.inTiles(grid, scale: factor, channels: 3) { rows, columns in
+            try decodeImage(try device.crop(scaled, rows: rows, columns: columns), device: device)
+          })
+      } else {
+        try body(index, try decodeImage(scaled, device: device))
       }
-      hidden = try decoderNorm.group(
-        hidden, groups: configuration.normGroups, frames: 1, epsilon: epsilon, activation: .silu, device: device)
-      try body(index, try decoderOut(hidden, device: device))
     }
+  }
+
+  private func encodeTiles(of frame: Tensor, _ tiling: AutoencoderTiling, device: Device) throws -> Tensor {
+    let (height, width) = (frame.shape[1], frame.shape[2])
+    let grid = tiling.grid(rows: height / factor, columns: width / factor)
+    /// Up to the frame's edge, where that is no multiple of the factor.
+    func pixels(_ latents: Range<Int>, of extent: Int) -> Range<Int> {
+      latents.lowerBound * factor..<min((latents.lowerBound + tiling.side) * factor, extent)
+    }
+    return try device.inTiles(grid, scale: 1, channels: configuration.latentChannels) { rows, columns in
+      try encodeImage(
+        try device.crop(frame, rows: pixels(rows, of: height), columns: pixels(columns, of: width)), device: device)
+    }
+  }
+
+  /// One frame or tile. It is not held for longer than the first convolution takes.
+  private func encodeImage(_ image: @autoclosure () throws -> Tensor, device: Device) throws -> Tensor {
+    let latent = configuration.latentChannels
+    var hidden = try encoderIn(try image(), device: device)
+    for block in encoderBlocks {
+      for resnet in block.resnets { hidden = try resnet(hidden, frames: 1, time: nil, device: device) }
+      if let downsampler = block.downsampler { hidden = try downsampler(hidden, device: device) }
+    }
+    hidden = try attend(encoderMiddle, hidden, device: device)
+    hidden = try encoderNorm.group(
+      hidden, groups: configuration.normGroups, frames: 1, epsilon: epsilon, activation: .silu, device: device)
+    hidden = try encoderOut(hidden, device: device)
+    if let quant { hidden = try quant(hidden, device: device) }
+    // Mean and log-variance lie side by side; the mean is taken.
+    let moments = hidden.floats
+    let scaling = configuration.scalingFactor
+    var mean = [Float]()
+    mean.reserveCapacity(moments.count / 2)
+    for pixel in stride(from: 0, to: moments.count, by: 2 * latent) {
+      for channel in 0..<latent { mean.append(moments[pixel + channel] * scaling) }
+    }
+    return try Tensor(mean, shape: [1, hidden.shape[1], hidden.shape[2], latent])
+  }
+
+  /// One frame's latents, or a tile of them.
+  private func decodeImage(_ latents: Tensor, device: Device) throws -> Tensor {
+    var hidden = try device.combine(1 / configuration.scalingFactor, latents, 0, latents)
+    if let postQuant { hidden = try postQuant(hidden, device: device) }
+    hidden = try decoderIn(hidden, device: device)
+    hidden = try attend(decoderMiddle, hidden, device: device)
+    for block in decoderBlocks {
+      for resnet in block.resnets { hidden = try resnet(hidden, frames: 1, time: nil, device: device) }
+      if let upsampler = block.upsampler {
+        hidden = try upsampler(
+          hidden, rows: hidden.shape[1] * 2, columns: hidden.shape[2] * 2, device: device)
+      }
+    }
+    hidden = try decoderNorm.group(
+      hidden, groups: configuration.normGroups, frames: 1, epsilon: epsilon, activation: .silu, device: device)
+    return try decoderOut(hidden, device: device)
   }
 
   /// Two residual blocks around single-headed attention over all positions of the frame.

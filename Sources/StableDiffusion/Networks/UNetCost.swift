@@ -202,8 +202,15 @@ extension AutoencoderConfiguration {
     return (encode, decode)
   }
 
-  /// Floating-point operations of encoding and of decoding one frame whose latents have the given sides.
-  public func operations(rows: Int, columns: Int) -> (encode: Double, decode: Double) {
+  /// Floating-point operations of encoding and of decoding one frame whose latents have the given sides, in tiles or whole.
+  public func operations(rows: Int, columns: Int, tiling: AutoencoderTiling? = nil) -> (encode: Double, decode: Double)
+  {
+    if let tiling, tiling.applies(rows: rows, columns: columns) {
+      return tiling.grid(rows: rows, columns: columns).sizes.reduce((0, 0)) { sum, size in
+        let tile = self.operations(rows: size.rows, columns: size.columns)
+        return (sum.0 + size.count * tile.encode, sum.1 + size.count * tile.decode)
+      }
+    }
     // Attention in the middle: four projections, and every pixel with every other.
     let (pixels, channels) = (Double(rows) * Double(columns), Double(blockOutChannels[blockOutChannels.count - 1]))
     let attention = 4 * pixels * channels * channels + 2 * pixels * pixels * channels

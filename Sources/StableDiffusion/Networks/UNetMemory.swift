@@ -231,27 +231,50 @@ extension UNetConfiguration {
 
 extension AutoencoderConfiguration {
   /// Asks `memory` for what encoding one frame does; its latents have the given sides.
-  public func rehearseEncoding(_ memory: inout MemoryRehearsal, rows: Int, columns: Int) {
-    AutoencoderRehearsal(configuration: self, rows: rows, columns: columns).encode(&memory)
+  public func rehearseEncoding(
+    _ memory: inout MemoryRehearsal, rows: Int, columns: Int, tiling: AutoencoderTiling? = nil
+  ) {
+    guard let tiling, tiling.applies(rows: rows, columns: columns) else {
+      return AutoencoderRehearsal(configuration: self, rows: rows, columns: columns).encode(&memory)
+    }
+    let grid = tiling.grid(rows: rows, columns: columns)
+    let latents = memory.inTiles(grid, scale: 1, channels: latentChannels) { memory, rows, columns in
+      AutoencoderRehearsal(configuration: self, rows: rows, columns: columns, isTile: true).encode(&memory)
+    }
+    memory.release(latents)
   }
 
   /// Asks `memory` for what decoding one frame does; the picture is kept.
-  public func rehearseDecoding(_ memory: inout MemoryRehearsal, rows: Int, columns: Int) {
-    AutoencoderRehearsal(configuration: self, rows: rows, columns: columns).decode(&memory)
+  public func rehearseDecoding(
+    _ memory: inout MemoryRehearsal, rows: Int, columns: Int, tiling: AutoencoderTiling? = nil
+  ) {
+    guard let tiling, tiling.applies(rows: rows, columns: columns) else {
+      _ = AutoencoderRehearsal(configuration: self, rows: rows, columns: columns).decode(&memory)
+      return
+    }
+    let grid = tiling.grid(rows: rows, columns: columns)
+    _ = memory.inTiles(grid, scale: downscaleFactor, channels: 3) { memory, rows, columns in
+      let tile = AutoencoderRehearsal(configuration: self, rows: rows, columns: columns, isTile: true).decode(&memory)
+      memory.release(tile)
+    }
   }
 }
 
-/// One frame through the autoencoder, in the order of `AutoencoderKL`.
+/// One frame or tile through the autoencoder, in the order of `AutoencoderKL`.
 private struct AutoencoderRehearsal {
   let configuration: AutoencoderConfiguration
   /// Of the latents.
   let rows: Int, columns: Int
+  /// Whether it is cut out first.
+  var isTile = false
 
   private var widths: [Int] { configuration.blockOutChannels }
   private var top: Int { widths.count - 1 }
 
   func encode(_ memory: inout MemoryRehearsal) {
+    let image = isTile ? tensor(&memory, 3, level: 0) : nil
     var hidden = convolution(&memory, 3, widths[0], level: 0)
+    if let image { memory.release(image) }
     var channels = widths[0]
     for level in widths.indices {
       for _ in 0..<configuration.layersPerBlock {
@@ -268,8 +291,11 @@ private struct AutoencoderRehearsal {
     memory.release(hidden)
   }
 
-  func decode(_ memory: inout MemoryRehearsal) {
+  /// - Returns: The picture.
+  func decode(_ memory: inout MemoryRehearsal) -> MemoryRehearsal.Block {
+    let latents = isTile ? tensor(&memory, configuration.latentChannels, level: top) : nil
     var hidden = tensor(&memory, configuration.latentChannels, level: top)
+    if let latents { memory.release(latents) }
     var channels = widths[top]
     replace(&memory, &hidden, by: convolution(&memory, configuration.latentChannels, channels, level: top))
     replace(&memory, &hidden, by: middle(&memory, channels))
@@ -286,8 +312,9 @@ private struct AutoencoderRehearsal {
       }
     }
     replace(&memory, &hidden, by: norm(&memory, channels, level: 0))
-    _ = convolution(&memory, channels, 3, level: 0)
+    let picture = convolution(&memory, channels, 3, level: 0)
     memory.release(hidden)
+    return picture
   }
 
   // MARK: Layers
