@@ -13,6 +13,13 @@ public final class ConvolutionLayer: Sendable {
     case linear(LinearLayer)
   }
 
+  /// Whether images of (n, rows, columns, inputs) may be factors: but for Winograd's way, which is computed in float32.
+  public func takesFactors(rows: Int, columns: Int) -> Bool {
+    geometry.isPointwise
+      || !device.convolvesByWinograd(
+        inputs: inputs, outputs: outputs, stride: geometry.stride, rows: rows, columns: columns)
+  }
+
   init(geometry: ConvolutionGeometry, device: Device, packed: Packed) {
     (inputs, outputs) = (geometry.inputs, geometry.outputs)
     (self.geometry, self.device, self.packed) = (geometry, device, packed)

@@ -31,13 +31,17 @@ extension Device {
 
   /// (n, h, w, inputs) -> (n, h', w', outputs): convolution + bias + addend, with h' = (h + padding - kernel) /
   /// stride + 1 rounded down. The addend has the shape of the result.
-  /// - Parameter x: Float32, or factors, but for layers that Winograd's way computes in float32.
+  /// - Parameter x: Float32, or factors where the layer takes them.
   public func convolution(_ x: Tensor, _ layer: ConvolutionLayer, adding addend: Tensor? = nil) throws -> Tensor {
-    try requireFactors(x, in: "a convolution")
     try requireFloat32(addend, in: "a convolution")
     guard layer.device === self else { throw TensorError("a convolution was made on another device") }
     guard x.shape.count == 4, x.shape[3] == layer.inputs else {
       throw TensorError("a convolution of \(layer.inputs) channels cannot take \(x.shape)")
+    }
+    if layer.takesFactors(rows: x.shape[1], columns: x.shape[2]) {
+      try requireFactors(x, in: "a convolution")
+    } else {
+      try requireFloat32(x, in: "a convolution by Winograd's way")
     }
     guard let size = layer.geometry.outputSize(rows: x.shape[1], columns: x.shape[2]) else {
       throw TensorError("images of the shape \(x.shape) are smaller than the kernel of a convolution")

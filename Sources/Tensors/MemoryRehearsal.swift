@@ -77,20 +77,18 @@ public struct MemoryRehearsal: Sendable {
 
   /// - Parameters:
   ///   - rows, columns: Of the result.
+  ///   - ofFactors: Whether the images are factors where they may be.
   ///   - chunk: Images of the first call, which Winograd's way computes at a time.
   public mutating func convolution(
-    images: Double, inputs: Int, outputs: Int, rows: Int, columns: Int, stride: Int = 1, chunk: Double
+    images: Double, inputs: Int, outputs: Int, rows: Int, columns: Int, stride: Int = 1, ofFactors: Bool = false,
+    chunk: Double
   ) -> Block {
     let pixels = Double(rows) * Double(columns)
     let result = tensor(images * pixels * Double(outputs))
-    if convolutions == .winograd,
-      Device.suitsWinograd(
-        inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns,
-        precision: precision)
-    {
+    if convolvesByWinograd(inputs, outputs, stride: stride, rows: rows, columns: columns) {
       // Both images in blocks, and the transforms of tiles of 4x4 pixels, which are of 6x6 numbers.
       workspace(4 * (1 + 2.25) * min(chunk, images) * pixels * Double(inputs + outputs))
-    } else {
+    } else if !ofFactors {
       factors(images * pixels * Double(stride * stride) * Double(inputs))
     }
     return result
@@ -119,6 +117,21 @@ public struct MemoryRehearsal: Sendable {
     for _ in 0..<4 { release(tensor(count / 4)) }
     if let factors { release(factors) }
     return result
+  }
+
+  private func convolvesByWinograd(_ inputs: Int, _ outputs: Int, stride: Int, rows: Int, columns: Int) -> Bool {
+    convolutions == .winograd
+      && Device.suitsWinograd(
+        inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns, precision: precision)
+  }
+
+  /// A norm of images of (rows, columns, inputs), of which a 3x3 convolution takes the result.
+  public mutating func groupNorm(
+    images: Double, inputs: Int, outputs: Int, rows: Int, columns: Int
+  ) -> Block {
+    groupNorm(
+      rows: images * Double(rows) * Double(columns), channels: inputs,
+      asFactors: !convolvesByWinograd(inputs, outputs, stride: 1, rows: rows, columns: columns))
   }
 
   /// A norm of (rows, channels) with sums over pieces of the rows.

@@ -42,7 +42,7 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
   }
 
   func apply(_ x: Tensor, addend: Tensor?, into y: Tensor, on device: Device) throws {
-    if let stored, x.elementType == .float32,
+    if let stored,
       Device.suitsWinograd(
         inputs: geometry.inputs, outputs: geometry.outputs, stride: 1, rows: x.shape[1], columns: x.shape[2],
         precision: device.precision)

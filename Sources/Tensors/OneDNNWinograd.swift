@@ -169,6 +169,13 @@ final class OneDNNWinograd {
 }
 
 extension Device {
+  /// Whether a 3x3 convolution of images of (n, rows, columns, inputs) is computed by Winograd's way on this device.
+  func convolvesByWinograd(inputs: Int, outputs: Int, stride: Int, rows: Int, columns: Int) -> Bool {
+    convolutions == .winograd
+      && Device.suitsWinograd(
+        inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns, precision: precision)
+  }
+
   /// Whether a 3x3 convolution is computed by Winograd's way where that is allowed. Fewer channels or pixels gain nothing;
   /// the library works on blocks of 16 channels. In bf16 the direct way is as fast at 16x16 pixels, where most of the weights
   /// are.

@@ -163,7 +163,8 @@ public final class AutoencoderKL: Sendable {
     }
     hidden = try attend(encoderMiddle, hidden, device: device)
     hidden = try encoderNorm.group(
-      hidden, groups: configuration.normGroups, frames: 1, epsilon: epsilon, activation: .silu, device: device)
+      hidden, groups: configuration.normGroups, frames: 1, epsilon: epsilon, activation: .silu,
+      asFactors: encoderOut.takesFactors(like: hidden), device: device)
     hidden = try encoderOut(hidden, device: device)
     if let quant { hidden = try quant(hidden, device: device) }
     // Mean and log-variance lie side by side; the mean is taken.
@@ -191,7 +192,8 @@ public final class AutoencoderKL: Sendable {
       }
     }
     hidden = try decoderNorm.group(
-      hidden, groups: configuration.normGroups, frames: 1, epsilon: epsilon, activation: .silu, device: device)
+      hidden, groups: configuration.normGroups, frames: 1, epsilon: epsilon, activation: .silu,
+      asFactors: decoderOut.takesFactors(like: hidden), device: device)
     return try decoderOut(hidden, device: device)
   }
 

@@ -275,6 +275,9 @@ public struct Convolution: Sendable {
   /// Nil where the checkpoint was only inspected.
   public let layer: ConvolutionLayer?
 
+  /// Whether it takes factors for images of the shape of `x`.
+  func takesFactors(like x: Tensor) -> Bool { layer?.takesFactors(rows: x.shape[1], columns: x.shape[2]) ?? false }
+
   /// (n, h, w, inputs) -> (n, h', w', outputs): convolution + bias + addend.
   public func callAsFunction(_ x: Tensor, device: Device, adding addend: Tensor? = nil) throws -> Tensor {
     guard let layer else { throw ModelError(.badData, "the weights of \(name) are not loaded") }

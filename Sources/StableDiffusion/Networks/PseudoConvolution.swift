@@ -14,6 +14,9 @@ struct PseudoConvolution: Sendable {
     temporal = try TemporalConvolution(parameters.scope(name), channels: outputs)
   }
 
+  /// Whether it takes factors for images of the shape of `x`.
+  func takesFactors(like x: Tensor) -> Bool { spatial.takesFactors(like: x) }
+
   /// (b*f, h, w, inputs) -> (b*f, h', w', outputs), plus `addend`.
   func callAsFunction(_ x: Tensor, frames: Int, device: Device, adding addend: Tensor? = nil) throws -> Tensor {
     guard temporal.isThere else { return try spatial(x, device: device, adding: addend) }

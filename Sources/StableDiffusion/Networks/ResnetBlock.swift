@@ -34,13 +34,15 @@ struct ResnetBlock: Sendable {
   ///   - time: The activated time embedding (1, timeChannels).
   func callAsFunction(_ x: Tensor, frames: Int, time: Tensor?, device: Device) throws -> Tensor {
     var hidden = try norm1.group(
-      x, groups: groups, frames: frames, epsilon: epsilon, activation: .silu, device: device)
+      x, groups: groups, frames: frames, epsilon: epsilon, activation: .silu, asFactors: conv1.takesFactors(like: x),
+      device: device)
     hidden = try conv1(hidden, frames: frames, device: device)
     if let time, let timeProjection {
       hidden = try device.addChannels(hidden, try timeProjection(time, device: device))
     }
     hidden = try norm2.group(
-      hidden, groups: groups, frames: frames, epsilon: epsilon, activation: .silu, device: device)
+      hidden, groups: groups, frames: frames, epsilon: epsilon, activation: .silu,
+      asFactors: conv2.takesFactors(like: hidden), device: device)
     let residual = try shortcut.map { try $0(x, device: device) } ?? x
     return try conv2(hidden, frames: frames, device: device, adding: residual)
   }

@@ -211,7 +211,7 @@ public final class UNet: Sendable {
 
     hidden = try normOut.group(
       hidden, groups: configuration.normGroups, frames: frames, epsilon: configuration.normEpsilon,
-      activation: .silu, device: device)
+      activation: .silu, asFactors: convOut.takesFactors(like: hidden), device: device)
     try inspect?("conv_norm_out", hidden)
     hidden = try convOut(hidden, frames: frames, device: device)
     try inspect?("conv_out", hidden)

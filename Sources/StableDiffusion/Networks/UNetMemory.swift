@@ -73,8 +73,8 @@ struct UNetRehearsal {
         replace(&memory, by: joined)
       }
     }
-    replace(&memory, by: norm(&memory, widths[0], sides[0]))
-    replace(&memory, by: convolution(&memory, widths[0], configuration.outputChannels, sides[0]))
+    replace(&memory, by: norm(&memory, widths[0], configuration.outputChannels, sides[0]))
+    replace(&memory, by: convolution(&memory, widths[0], configuration.outputChannels, sides[0], isNormalized: true))
     memory.release(hidden)
   }
 
@@ -88,17 +88,23 @@ struct UNetRehearsal {
     memory.tensor(pixels(sides) * Double(channels))
   }
 
-  private func norm(_ memory: inout MemoryRehearsal, _ channels: Int, _ sides: Sides) -> MemoryRehearsal.Block {
-    memory.groupNorm(rows: pixels(sides), channels: channels)
+  /// Before a convolution.
+  private func norm(_ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, _ sides: Sides)
+    -> MemoryRehearsal.Block
+  {
+    memory.groupNorm(images: frames, inputs: inputs, outputs: outputs, rows: sides.rows, columns: sides.columns)
   }
 
-  /// - Parameter adds: Whether something is added to the result.
+  /// - Parameters:
+  ///   - isNormalized: Whether it is of what a norm made for it.
+  ///   - adds: Whether something is added to the result.
   private func convolution(
-    _ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, _ sides: Sides, stride: Int = 1, adds: Bool = false
+    _ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, _ sides: Sides, stride: Int = 1,
+    isNormalized: Bool = false, adds: Bool = false
   ) -> MemoryRehearsal.Block {
     let result = memory.convolution(
       images: frames, inputs: inputs, outputs: outputs, rows: sides.rows, columns: sides.columns, stride: stride,
-      chunk: chunk)
+      ofFactors: isNormalized, chunk: chunk)
     return alongFrames(&memory, result, outputs, sides, adds: adds)
   }
 
@@ -127,17 +133,17 @@ struct UNetRehearsal {
   private func resnet(_ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, _ sides: Sides)
     -> MemoryRehearsal.Block
   {
-    var hidden = norm(&memory, inputs, sides)
+    var hidden = norm(&memory, inputs, outputs, sides)
     func replace(_ memory: inout MemoryRehearsal, by next: MemoryRehearsal.Block) {
       memory.release(hidden)
       hidden = next
     }
-    replace(&memory, by: convolution(&memory, inputs, outputs, sides))
+    replace(&memory, by: convolution(&memory, inputs, outputs, sides, isNormalized: true))
     replace(&memory, by: tensor(&memory, outputs, sides))
-    replace(&memory, by: norm(&memory, outputs, sides))
+    replace(&memory, by: norm(&memory, outputs, outputs, sides))
     let shortcut =
       inputs == outputs ? nil : memory.linear(rows: pixels(sides), inputs: inputs, outputs: outputs)
-    let result = convolution(&memory, outputs, outputs, sides, adds: true)
+    let result = convolution(&memory, outputs, outputs, sides, isNormalized: true, adds: true)
     if let shortcut { memory.release(shortcut) }
     memory.release(hidden)
     return result
@@ -286,8 +292,9 @@ private struct AutoencoderRehearsal {
       }
     }
     replace(&memory, &hidden, by: middle(&memory, channels))
-    replace(&memory, &hidden, by: norm(&memory, channels, level: top))
-    replace(&memory, &hidden, by: convolution(&memory, channels, 2 * configuration.latentChannels, level: top))
+    let outputs = 2 * configuration.latentChannels
+    replace(&memory, &hidden, by: norm(&memory, channels, outputs, level: top))
+    replace(&memory, &hidden, by: convolution(&memory, channels, outputs, level: top, isNormalized: true))
     memory.release(hidden)
   }
 
@@ -311,8 +318,8 @@ private struct AutoencoderRehearsal {
         replace(&memory, &hidden, by: next)
       }
     }
-    replace(&memory, &hidden, by: norm(&memory, channels, level: 0))
-    let picture = convolution(&memory, channels, 3, level: 0)
+    replace(&memory, &hidden, by: norm(&memory, channels, 3, level: 0))
+    let picture = convolution(&memory, channels, 3, level: 0, isNormalized: true)
     memory.release(hidden)
     return picture
   }
@@ -334,26 +341,32 @@ private struct AutoencoderRehearsal {
     memory.tensor(pixels(level) * Double(channels))
   }
 
-  private func norm(_ memory: inout MemoryRehearsal, _ channels: Int, level: Int) -> MemoryRehearsal.Block {
-    memory.groupNorm(rows: pixels(level), channels: channels)
+  /// Before a convolution.
+  private func norm(_ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, level: Int)
+    -> MemoryRehearsal.Block
+  {
+    memory.groupNorm(
+      images: 1, inputs: inputs, outputs: outputs, rows: sides(level).rows, columns: sides(level).columns)
   }
 
+  /// - Parameter isNormalized: Whether it is of what a norm made for it.
   private func convolution(
-    _ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, level: Int, stride: Int = 1
+    _ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, level: Int, stride: Int = 1,
+    isNormalized: Bool = false
   ) -> MemoryRehearsal.Block {
     memory.convolution(
       images: 1, inputs: inputs, outputs: outputs, rows: sides(level).rows, columns: sides(level).columns,
-      stride: stride, chunk: 1)
+      stride: stride, ofFactors: isNormalized, chunk: 1)
   }
 
   private func resnet(_ memory: inout MemoryRehearsal, _ inputs: Int, _ outputs: Int, level: Int)
     -> MemoryRehearsal.Block
   {
-    var hidden = norm(&memory, inputs, level: level)
-    replace(&memory, &hidden, by: convolution(&memory, inputs, outputs, level: level))
-    replace(&memory, &hidden, by: norm(&memory, outputs, level: level))
+    var hidden = norm(&memory, inputs, outputs, level: level)
+    replace(&memory, &hidden, by: convolution(&memory, inputs, outputs, level: level, isNormalized: true))
+    replace(&memory, &hidden, by: norm(&memory, outputs, outputs, level: level))
     let shortcut = inputs == outputs ? nil : memory.linear(rows: pixels(level), inputs: inputs, outputs: outputs)
-    let result = convolution(&memory, outputs, outputs, level: level)
+    let result = convolution(&memory, outputs, outputs, level: level, isNormalized: true)
     if let shortcut { memory.release(shortcut) }
     memory.release(hidden)
     return result
