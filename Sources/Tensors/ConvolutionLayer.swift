@@ -15,7 +15,7 @@ public final class ConvolutionLayer: Sendable {
 
   /// Whether images of (n, rows, columns, inputs) may be factors: but for Winograd's way, which is computed in float32.
   public func takesFactors(rows: Int, columns: Int) -> Bool {
-    geometry.isPointwise
+    !geometry.isOfWinogradsForm
       || !device.convolvesByWinograd(
         inputs: inputs, outputs: outputs, stride: geometry.stride, rows: rows, columns: columns)
   }
@@ -34,6 +34,9 @@ struct ConvolutionGeometry: Sendable {
   var padding: Padding
 
   var isPointwise: Bool { kernelRows == 1 && kernelColumns == 1 && stride == 1 && padding == Padding(0) }
+
+  /// The form that Winograd's way computes; the number of channels and the size of the images decide as well.
+  var isOfWinogradsForm: Bool { kernelRows == 3 && kernelColumns == 3 && stride == 1 && padding == Padding(1) }
 
   var weightShape: [Int] { [outputs, inputs, kernelRows, kernelColumns] }
 

@@ -37,7 +37,7 @@ final class OneDNNWinograd {
 
   /// Whether some images suit.
   static func suits(_ geometry: ConvolutionGeometry, precision: Device.Precision) -> Bool {
-    geometry.kernelRows == 3 && geometry.kernelColumns == 3 && geometry.padding == Padding(1)
+    geometry.isOfWinogradsForm
       && Device.suitsWinograd(
         inputs: geometry.inputs, outputs: geometry.outputs, stride: geometry.stride, rows: .max, columns: .max,
         precision: precision)

@@ -168,14 +168,21 @@ struct PrecisionTests {
   /// The sums of the kernel's weights are rounded in place of the weights, so the tolerance is that of rounding.
   @Test func upsamplingConvolution() throws {
     var numbers = Numbers(8)
-    let (weight, bias) = (try numbers.tensor([24, 40, 3, 3], scale: 0.1), try numbers.tensor([24]))
-    let x = try numbers.tensor([2, 6, 5, 40])
-    let expected = try exact.upsamplingConvolution(
-      x, try exact.makeUpsamplingConvolution(weight: weight, bias: bias), rows: 12, columns: 10)
-    expectClose(
-      try fast.upsamplingConvolution(
-        x, try fast.makeUpsamplingConvolution(weight: weight, bias: bias), rows: 12, columns: 10), expected.doubles,
-      shape: expected.shape, tolerance: 0x1p-7, "bf16 upsampling convolution")
+    let byWinograd = try Device(threads: 2, precision: .bfloat16, convolutions: .winograd)
+    for (image, outputs) in [([2, 6, 5, 40], 24), ([1, 32, 33, 64], 64)] {
+      let weight = try numbers.tensor([outputs, image[3], 3, 3], scale: 0.1)
+      let (bias, x) = (try numbers.tensor([outputs]), try numbers.tensor(image))
+      func result(_ device: Device) throws -> Tensor {
+        let layer = try device.makeUpsamplingConvolution(weight: weight, bias: bias)
+        return try device.upsamplingConvolution(x, layer, rows: 2 * image[1], columns: 2 * image[2])
+      }
+      let expected = try result(exact)
+      for device in [fast, byWinograd] {
+        expectClose(
+          try result(device), expected.doubles, shape: expected.shape, tolerance: 0x1p-7,
+          "bf16 upsampling convolution, \(device.convolutions)")
+      }
+    }
   }
 
   @Test func causalAttention() throws {
