@@ -22,7 +22,7 @@ import Testing
       threads: 1, precision: plan.precision,
       convolutions: plan.convolutions(frames: nil, memoryLimit: settings.usableMemory))
     let engine = ClipEditor.Engine(device: device, model: try StableDiffusionModel(directory, device: device))
-    let editor = ClipEditor(plan: plan) { engine }
+    let editor = ClipEditor(plan: plan) { _ in engine }
     var frames: [[UInt8]] = []
     func take(_ window: ClipEditor.Window?) throws {
       for frame in window?.edits[0] ?? [] { frames.append(try frame.frame().pixels) }

@@ -49,7 +49,7 @@ import Testing
     let model = try StableDiffusionModel(Checkpoint(path: folder.path), device: device)
     let size = FrameSize(width: frames[0].width, height: frames[0].height)
     let plan = try EditPlan(model: model, edits: edits, frameSize: size, mask: mask)
-    let editor = ClipEditor(plan: plan, cancellation: cancellation, progress: progress, warn: warn) {
+    let editor = ClipEditor(plan: plan, cancellation: cancellation, progress: progress, warn: warn) { _ in
       ClipEditor.Engine(device: device, model: model)
     }
     var result = [[Frame]](repeating: [], count: edits.count)

@@ -71,7 +71,7 @@ import Testing
         case .decode: "decode"
         }
       held[name] = device.heldByteCount
-    } engine: {
+    } engine: { _ in
       ClipEditor.Engine(device: device, model: model)
     }
     let pixels = (0..<size.width * size.height * 3).map { UInt8(truncatingIfNeeded: $0 &* 7) }

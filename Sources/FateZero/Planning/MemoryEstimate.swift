@@ -8,13 +8,12 @@ struct MemoryEstimate {
   let autoencoder: AutoencoderConfiguration
   /// Whether the UNet has layers along the frames.
   let isTuned: Bool
-  /// Numbers in the weights, without the tables of embeddings, which stay in their file.
-  let packedParameters: Int
+  /// Numbers in the weights of each network, without the tables of embeddings, which stay in their file.
+  let packedParameters: [ModelComponent: Int]
   let plan: EditPlan
   let window: ClipWindow
   /// Whether the clip begins with this window: what comes later finds all weights packed.
   let isFirst: Bool
-  let convolutions: Device.Convolutions
   /// Bytes of the record: of the largest step and of all.
   let record: (largestStep: Double, all: Double)
 
@@ -26,11 +25,12 @@ struct MemoryEstimate {
     let inMemory = plan.record != .recompute && plan.recordFolder == nil
     let (kept, read) = inMemory ? (record.all, record.all) : (0, record.largestStep)
     let made = plan.record == .recompute ? 0 : read
-    let phases = [
-      (Weights.encoder, encoding), (.unet, inversion + latents + made),
-      (plan.edits.count > 1 ? .all : .unet, edit + latents + read), (.all, decoding + latents + kept),
+    let phases: [(works: ModelComponent, packed: Weights, bytes: Double)] = [
+      (.textEncoder, .encoder, 0), (.vae, .encoder, encoding), (.unet, .unet, inversion + latents + made),
+      (.unet, plan.edits.count > 1 ? .all : .unet, edit + latents + read), (.vae, .all, decoding + latents + kept),
     ]
-    let largest = phases.map { weightBytes(isFirst ? $0 : .all) + $1 }.max() ?? 0
+    let largest =
+      phases.map { weightBytes(plan.staying.union([$0.works]), isFirst ? $0.packed : .all) + $0.bytes }.max() ?? 0
     return Self.program + text + pictures + largest
   }
 
@@ -39,15 +39,16 @@ struct MemoryEstimate {
   /// Which of the convolutions that Winograd's way suits have been packed: each is when it is first used.
   enum Weights { case encoder, unet, all }
 
-  func weightBytes(_ packed: Weights) -> Double {
-    let all = Double(packedParameters * plan.precision.byteCount)
-    guard convolutions == .winograd else { return all }
+  /// - Parameter loaded: The networks that are there.
+  func weightBytes(_ loaded: Set<ModelComponent>, _ packed: Weights) -> Double {
+    let all = Double(loaded.reduce(0) { $0 + (packedParameters[$1] ?? 0) } * plan.precision.byteCount)
+    guard plan.convolutions == .winograd else { return all }
     func suited(_ shapes: [ConvolutionShape]) -> Double {
       shapes.filter { $0.suitsWinograd(plan.precision) }.reduce(0) { $0 + $1.parameters }
     }
-    let own = suited(unet.convolutions(rows: plan.latentRows, columns: plan.latentColumns))
+    let own = loaded.contains(.unet) ? suited(unet.convolutions(rows: plan.latentRows, columns: plan.latentColumns)) : 0
     let images = autoencoder.convolutions(rows: plan.latentRows, columns: plan.latentColumns)
-    let (encode, decode) = (suited(images.encode), suited(images.decode))
+    let (encode, decode) = loaded.contains(.vae) ? (suited(images.encode), suited(images.decode)) : (0, 0)
     let count =
       switch packed {
       case .encoder: encode
@@ -86,7 +87,7 @@ struct MemoryEstimate {
   private static let rounds = 2
 
   private func rehearse(_ round: (inout MemoryRehearsal) -> Void) -> Double {
-    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: convolutions)
+    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: plan.convolutions)
     for _ in 0..<Self.rounds { round(&memory) }
     return memory.peak
   }
@@ -97,7 +98,7 @@ struct MemoryEstimate {
 
   /// The pictures are kept.
   var decoding: Double {
-    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: convolutions)
+    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: plan.convolutions)
     let rehearsed = min(window.count, 8)
     for _ in 0..<rehearsed {
       autoencoder.rehearseDecoding(&memory, rows: plan.latentRows, columns: plan.latentColumns)
@@ -111,16 +112,27 @@ struct MemoryEstimate {
       chunk: Double(window.total), sites: plan.sites, isTuned: isTuned, attend: attend)
   }
 
-  private func runs(_ edit: PlannedEdit?) -> Int { (edit?.settings.guidanceScale ?? 1) > 1 ? 2 : 1 }
+  private func isGuided(_ edit: PlannedEdit?) -> Bool { (edit?.settings.guidanceScale ?? 1) > 1 }
+
+  /// Of the pass that is controlled.
+  private func runs(_ edit: PlannedEdit?) -> Int {
+    isGuided(edit) && !plan.economies.contains(.splitGuidance) ? 2 : 1
+  }
+
+  /// One step with guidance, if there is some.
+  private func step(_ memory: inout MemoryRehearsal, _ edit: PlannedEdit?, _ attend: @escaping AttentionRehearsal) {
+    if isGuided(edit), runs(edit) == 1 { pass(&memory, runs: 1, plain) }
+    pass(&memory, runs: runs(edit), attend)
+  }
 
   var inversion: Double {
     let fromReconstruction = plan.reconstructionTokens != nil
     let keeps = plan.record != .recompute
-    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: convolutions)
+    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: plan.convolutions)
     for _ in 0..<Self.rounds { pass(&memory, runs: 1, keeps && !fromReconstruction ? recording(runs: 1) : plain) }
     guard fromReconstruction else { return memory.peak }
-    let runs = runs(plan.edits.first)
-    for _ in 0..<Self.rounds { pass(&memory, runs: runs, keeps ? recording(runs: runs) : plain) }
+    let edit = plan.edits.first
+    for _ in 0..<Self.rounds { step(&memory, edit, keeps ? recording(runs: runs(edit)) : plain) }
     return memory.peak
   }
 
@@ -129,7 +141,7 @@ struct MemoryEstimate {
     return plan.edits.map { edit in
       rehearse { memory in
         if recomputes { pass(&memory, runs: 1, recording(runs: 1)) }
-        pass(&memory, runs: runs(edit), fusing(edit))
+        step(&memory, edit, fusing(edit))
       }
     }.max() ?? 0
   }
