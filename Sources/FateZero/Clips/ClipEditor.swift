@@ -3,7 +3,7 @@ import Tensors
 
 /// Edits a clip of any length: frames go in, windows of edited frames come out, as many as went in and in their order.
 ///
-///     let editor = ClipEditor(plan: plan) { engine }
+///     let editor = ClipEditor(plan: plan) { _ in engine }
 ///     for frame in clip { if let window = try editor.push(frame) { show(window) } }
 ///     if let window = try editor.finish() { show(window) }
 ///
