@@ -51,7 +51,8 @@ final class ModelInUse {
   /// The opened model on a device, with the weights that the plan begins with.
   /// - Parameter progress: Told the parts that are done, of how many; on the calling thread.
   func load(
-    for plan: EditPlan, threads: Int, cancellation: Cancellation, progress: @escaping (Int, Int) -> Void, poll: @escaping () -> Void
+    for plan: EditPlan, threads: Int, cancellation: Cancellation, progress: @escaping (Int, Int) -> Void,
+    poll: @escaping () -> Void
   ) throws -> ClipEditor.Engine {
     guard let opened else { throw Failure(FATEZERO_INTERNAL, "no model was opened") }
     if let loaded, loaded.threads == threads, loaded.engine.device.precision == plan.precision,

@@ -103,12 +103,15 @@ import Testing
       }
       let whole = try edit(frames, edits)
       let saving = try edit(frames, edits, economies: Set(economies))
-      let difference = zip(whole.frames.joined(), saving.frames.joined()).map { whole, saving in
-        zip(whole.pixels, saving.pixels).map { abs(Int($0) - Int($1)) }.max() ?? 0
-      }.max() ?? 255
+      let difference =
+        zip(whole.frames.joined(), saving.frames.joined()).map { whole, saving in
+          zip(whole.pixels, saving.pixels).map { abs(Int($0) - Int($1)) }.max() ?? 0
+        }.max() ?? 255
       print("\(economies), attention of the \(source): largest difference \(difference) levels of 255")
       #expect(difference <= (economies.contains(.splitGuidance) || source == "reconstruction" ? 1 : 0))
-      #expect(economies.contains(.splitGuidance) == (saving.passes > whole.passes) || economies.contains(.recomputedAttention))
+      #expect(
+        economies.contains(.splitGuidance) == (saving.passes > whole.passes) || economies.contains(.recomputedAttention)
+      )
     }
   }
 

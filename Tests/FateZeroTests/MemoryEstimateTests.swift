@@ -91,11 +91,14 @@ import Testing
 
     let estimate = plan.estimate.memory(
       plan, window: plan.window(index: 0, count: wanted.frames), isFirst: true)
+    let inverts = wanted.attentionSource == .reconstruction ? "reconstruct" : "invert"
+    let ofSource = estimate.inversion + (wanted.attentionSource == .reconstruction ? estimate.latents : 0)
     for (phase, predicted) in [
-      ("encode", estimate.encoding), ("invert", estimate.inversion),
-      ("edit", estimate.edit + estimate.latents), ("decode", estimate.decoding + estimate.latents),
+      // What the UNet reads of the prompts is not there yet.
+      ("encode", estimate.encoding), (inverts, ofSource + estimate.text),
+      ("edit", estimate.edit + estimate.latents + estimate.text),
+      ("decode", estimate.decoding + estimate.latents + estimate.text),
     ] {
-      let predicted = predicted + estimate.text
       let measured = Double(try #require(held[phase]))
       print(
         "\(wanted.testDescription), \(phase): \(Int(measured)) bytes held, \(Int(predicted)) predicted, ratio \(predicted / measured)"

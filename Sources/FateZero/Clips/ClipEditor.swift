@@ -173,7 +173,7 @@ public final class ClipEditor {
     throw EditError(
       .memory,
       "the whole clip as one window does not fit: \(frames) frames need more than the limit of \(Numerals.bytes(memoryLimit)); "
-        + "set clip-length, record-dir, or record to recompute")
+        + "set clip-length\(plan.isRecordInMemory ? ", record-dir, or record to recompute" : "")")
   }
 
   /// Passes of the UNet so far.

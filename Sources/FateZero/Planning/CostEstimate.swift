@@ -102,7 +102,8 @@ extension EditPlan {
     throw EditError(
       .memory,
       "the edit needs about \(Numerals.bytes(peak))\(economiesText.map { " (\($0))" } ?? ""), the limit is "
-        + "\(Numerals.bytes(limit)); lower clip-length or size, set record-dir or record to recompute, or raise memory-limit")
+        + "\(Numerals.bytes(limit)); lower clip-length or size, \(isRecordInMemory ? "set record-dir or record to recompute, " : "")"
+        + "or raise memory-limit")
   }
 
   /// Bytes of the packed weights of networks on a device.

@@ -251,6 +251,9 @@ public struct EditPlan: Sendable {
     return economies.contains(.recomputedAttention) ? .recompute : .queriesKeys
   }
 
+  /// Whether all that is kept of the source's attention is in memory.
+  var isRecordInMemory: Bool { record != .recompute && recordFolder == nil }
+
   /// Whether memory may decide what is kept.
   var isRecordOpen: Bool { chosenRecord == .auto && recordFolder == nil }
 

@@ -22,8 +22,7 @@ struct MemoryEstimate {
 
   var peakBytes: Double {
     // Of a record that lies in files or is computed again there is one step at a time.
-    let inMemory = plan.record != .recompute && plan.recordFolder == nil
-    let (kept, read) = inMemory ? (record.all, record.all) : (0, record.largestStep)
+    let (kept, read) = plan.isRecordInMemory ? (record.all, record.all) : (0, record.largestStep)
     let made = plan.record == .recompute ? 0 : read
     let phases: [(works: ModelComponent, packed: Weights, bytes: Double)] = [
       (.textEncoder, .encoder, 0), (.vae, .encoder, encoding), (.unet, .unet, inversion + latents + made),
