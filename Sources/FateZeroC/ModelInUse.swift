@@ -45,29 +45,30 @@ final class ModelInUse {
 
   /// Bytes that an edit of `plan` will find in use.
   func heldBytes(_ plan: EditPlan) -> Int {
-    loaded.map { plan.weightBytes(convolutions: $0.engine.device.convolutions) } ?? 0
+    loaded.map { plan.weightBytes(of: $0.engine.model.loaded, convolutions: $0.engine.device.convolutions) } ?? 0
   }
 
-  /// The opened model's weights on a device.
+  /// The opened model on a device, with the weights that the plan begins with.
   /// - Parameter progress: Told the parts that are done, of how many; on the calling thread.
   func load(
-    threads: Int, precision: Device.Precision, convolutions: Device.Convolutions, cancellation: Cancellation,
-    progress: @escaping (Int, Int) -> Void, poll: @escaping () -> Void
+    for plan: EditPlan, threads: Int, cancellation: Cancellation, progress: @escaping (Int, Int) -> Void,
+    poll: @escaping () -> Void
   ) throws -> ClipEditor.Engine {
     guard let opened else { throw Failure(FATEZERO_INTERNAL, "no model was opened") }
-    if let loaded, loaded.threads == threads, loaded.engine.device.precision == precision,
-      loaded.engine.device.convolutions == convolutions
+    if let loaded, loaded.threads == threads, loaded.engine.device.precision == plan.precision,
+      loaded.engine.device.convolutions == plan.convolutions
     {
       return loaded.engine
     }
     loaded = nil
-    let device = try Device(threads: threads, precision: precision, convolutions: convolutions)
+    let device = try Device(threads: threads, precision: plan.precision, convolutions: plan.convolutions)
+    let components = plan.firstComponents
     let done = Counter()
     var told = -1
     func tell() {
       while told < done.count {
         told += 1
-        progress(told, Self.parts)
+        progress(told, components.count)
       }
     }
     tell()
@@ -77,16 +78,13 @@ final class ModelInUse {
       poll()
     }
     let model = try device.perform(cancellation: cancellation, whileWaiting: wait) {
-      try StableDiffusionModel(opened.directory, device: device) { _ in done.add() }
+      try StableDiffusionModel(opened.directory, device: device, components: components) { _ in done.add() }
     }
     tell()
     let engine = ClipEditor.Engine(device: device, model: model)
     loaded = Loaded(threads: threads, engine: engine)
     return engine
   }
-
-  /// Text encoder, autoencoder, UNet.
-  private static let parts = 3
 
   /// A window's speed tells better than the guess before it.
   func learn(operations: Double, seconds: Double) {

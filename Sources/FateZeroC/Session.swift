@@ -178,6 +178,8 @@ final class Session {
     var (model, settings) = try settle()
     settings.clipLength = 0
     let inversion = inverted.inversion
+    // What it has kept stays.
+    if settings.record == .auto { settings.record = inversion.keepsAttention ? .queriesKeys : .recompute }
     let plan = try EditPlan(model: model, edits: [settings], frameSize: inversion.frameSize)
     try inversion.check(plan)
     let editor = try editor(
@@ -212,14 +214,15 @@ final class Session {
     var limit = settings.usableMemory
     // What the machine has available lacks what is held; a limit of the caller's does not.
     if settings.memoryLimit == 0 { limit = limit.map { $0 + model.heldBytes(plan) + heldBytes } }
+    let plan = plan.fitted(frames: frames, limit: limit)
     try plan.checkMemory(frames: frames, limit: limit)
     if let opened = model.opened {
       callbacks.log(
         FATEZERO_LOG_INFORMATION,
         "frames of \(plan.frameSize), edited at \(plan.workingSize) with the model \(opened.directory.path) "
-          + "(\(opened.directory.identity)) in \(plan.precision.rawValue)")
+          + "(\(opened.directory.identity)) in \(plan.precision.rawValue)"
+          + (plan.economiesText.map { "; to save memory: \($0)" } ?? ""))
     }
-    let convolutions = plan.convolutions(frames: frames, memoryLimit: limit)
     let poll = { [unowned self] in pollCancellation() }
     return ClipEditor(
       plan: plan, cancellation: cancellation, memoryLimit: limit,
@@ -231,9 +234,9 @@ final class Session {
         poll()
         if progress.windowShare == 1 { model.learn(operations: progress.windowOperations.all, seconds: time.elapsed) }
       }, warn: { [unowned self] in callbacks.log(FATEZERO_LOG_WARNING, $0) }, poll: poll,
-      engine: { [unowned self] in
+      engine: { [unowned self] plan in
         try model.load(
-          threads: settings.threads, precision: plan.precision, convolutions: convolutions, cancellation: cancellation,
+          for: plan, threads: settings.threads, cancellation: cancellation,
           progress: { [unowned self] part, parts in
             callbacks.progress(phase: FATEZERO_PHASE_LOAD, step: part, steps: parts)
             poll()

@@ -5,6 +5,19 @@ public final class MappedFile: @unchecked Sendable {
   public let path: String
   public let byteCount: Int
   let base: UnsafeRawPointer
+  private let stamp: Stamp
+
+  /// What tells one state of a file from another.
+  private struct Stamp {
+    let device: dev_t, inode: ino_t
+    let byteCount: Int
+    let modified: timespec
+
+    init(_ status: stat) {
+      (device, inode) = (status.st_dev, status.st_ino)
+      (byteCount, modified) = (Int(status.st_size), status.st_mtim)
+    }
+  }
 
   /// - Throws: `TensorError` naming the path and the system's reason.
   public init(path: String) throws {
@@ -16,12 +29,26 @@ public final class MappedFile: @unchecked Sendable {
       throw TensorError("\(path) is not a file")
     }
     self.path = path
-    byteCount = Int(status.st_size)
+    stamp = Stamp(status)
+    byteCount = stamp.byteCount
     guard byteCount > 0 else { throw TensorError("\(path) is empty") }
     guard let mapped = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, descriptor, 0), mapped != MAP_FAILED else {
       throw TensorError("cannot map \(path): \(String(cString: strerror(errno)))")
     }
     base = UnsafeRawPointer(mapped)
+  }
+
+  /// To be called before the file is read long after it was opened. One that was deleted or replaced is still mapped; of one
+  /// that was cut short there are pages that the system ends the process for.
+  /// - Throws: `TensorError` where the file was written to since it was mapped.
+  public func checkUnchanged() throws {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return }
+    let now = Stamp(status)
+    guard now.device == stamp.device, now.inode == stamp.inode else { return }
+    guard now.byteCount == byteCount, now.modified.tv_sec == stamp.modified.tv_sec,
+      now.modified.tv_nsec == stamp.modified.tv_nsec
+    else { throw TensorError("\(path) was changed while it was in use; begin again with the file as it is now") }
   }
 
   /// The bytes of `range`, copied. `range` must lie within the file.

@@ -71,7 +71,7 @@ struct OracleCase {
     let plan = try EditPlan(
       model: model, edits: edits, frameSize: FrameSize(width: width, height: height))
     let trace = Trace()
-    let editor = ClipEditor(plan: plan, trace: trace) { ClipEditor.Engine(device: device, model: model) }
+    let editor = ClipEditor(plan: plan, trace: trace) { _ in ClipEditor.Engine(device: device, model: model) }
     for frame in frames { _ = try editor.push(frame) }
     _ = try editor.finish()
     return try Fixtures.withTemporaryFolder { folder in

@@ -17,12 +17,11 @@ import Testing
     ])
     let opened = try StableDiffusionModel(directory, device: nil)
     let plan = try EditPlan(
-      model: opened, edits: [settings], frameSize: FrameSize(width: clip[0].width, height: clip[0].height))
-    let device = try Device(
-      threads: 1, precision: plan.precision,
-      convolutions: plan.convolutions(frames: nil, memoryLimit: settings.usableMemory))
+      model: opened, edits: [settings], frameSize: FrameSize(width: clip[0].width, height: clip[0].height)
+    ).fitted(frames: nil, limit: settings.usableMemory)
+    let device = try Device(threads: 1, precision: plan.precision, convolutions: plan.convolutions)
     let engine = ClipEditor.Engine(device: device, model: try StableDiffusionModel(directory, device: device))
-    let editor = ClipEditor(plan: plan) { engine }
+    let editor = ClipEditor(plan: plan) { _ in engine }
     var frames: [[UInt8]] = []
     func take(_ window: ClipEditor.Window?) throws {
       for frame in window?.edits[0] ?? [] { frames.append(try frame.frame().pixels) }

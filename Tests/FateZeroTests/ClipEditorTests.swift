@@ -41,15 +41,17 @@ import Testing
 
   func edit(
     _ frames: [Frame], _ edits: [Settings], model name: String = "tinyA", modelAt folder: URL? = nil,
-    mask: GivenMask? = nil, masks: [Frame] = [], cancellation: Cancellation = Cancellation(),
+    mask: GivenMask? = nil, masks: [Frame] = [], economies: Set<Economy> = [],
+    cancellation: Cancellation = Cancellation(),
     progress: @escaping (ClipEditor.Progress) -> Void = { _ in }, warn: @escaping (String) -> Void = { _ in }
   ) throws -> Run {
     let device = try Device(threads: 2)
     let folder = folder ?? Fixtures.oracle.appendingPathComponent("models/\(name)")
     let model = try StableDiffusionModel(Checkpoint(path: folder.path), device: device)
     let size = FrameSize(width: frames[0].width, height: frames[0].height)
-    let plan = try EditPlan(model: model, edits: edits, frameSize: size, mask: mask)
-    let editor = ClipEditor(plan: plan, cancellation: cancellation, progress: progress, warn: warn) {
+    var plan = try EditPlan(model: model, edits: edits, frameSize: size, mask: mask)
+    plan.economies = economies
+    let editor = ClipEditor(plan: plan, cancellation: cancellation, progress: progress, warn: warn) { _ in
       ClipEditor.Engine(device: device, model: model)
     }
     var result = [[Frame]](repeating: [], count: edits.count)
@@ -84,6 +86,59 @@ import Testing
     let computed = try edit(frames, [settings { $0.record = .recompute }])
     #expect(computed.passes == kept.passes + 4)
     #expect(computed.frames == kept.frames)
+  }
+
+  /// With windows that carry frames, several edits, and attention from either side: what is loaded again is what it was, and
+  /// two passes say what one of twice the frames does, to rounding.
+  @Test(arguments: Economy.allCases.map { [$0] } + [[.encodersLeave, .unetLeaves], Economy.allCases])
+  func economiesChangeNoFrame(_ economies: [Economy]) throws {
+    let frames = try clip(5)
+    for source in ["inversion", "reconstruction"] {
+      let edits = try ["a red tiger walking on the floor", "a black dog walking on the floor"].map { edit in
+        try settings {
+          $0.edit = edit
+          $0.clipLength = 3
+          try $0.set("attention-source", to: source)
+        }
+      }
+      let whole = try edit(frames, edits)
+      let saving = try edit(frames, edits, economies: Set(economies))
+      let difference =
+        zip(whole.frames.joined(), saving.frames.joined()).map { whole, saving in
+          zip(whole.pixels, saving.pixels).map { abs(Int($0) - Int($1)) }.max() ?? 0
+        }.max() ?? 255
+      print("\(economies), attention of the \(source): largest difference \(difference) levels of 255")
+      #expect(difference <= (economies.contains(.splitGuidance) || source == "reconstruction" ? 1 : 0))
+      #expect(
+        economies.contains(.splitGuidance) == (saving.passes > whole.passes) || economies.contains(.recomputedAttention)
+      )
+    }
+  }
+
+  /// A network that is read again after its file was cut short is an error; one whose file is gone is still there.
+  @Test func aModelThatChangesBehindItsBack() throws {
+    try Fixtures.withTemporaryFolder { folder in
+      let model = folder.appendingPathComponent("model")
+      try FileManager.default.copyItem(at: Fixtures.oracle.appendingPathComponent("models/tinyA"), to: model)
+      let weights = try #require(
+        FileManager.default.contentsOfDirectory(atPath: model.appendingPathComponent("vae").path).first {
+          $0.hasSuffix(".safetensors")
+        })
+      let path = model.appendingPathComponent("vae/\(weights)").path
+      let frames = try clip(2)
+      let economies: Set<Economy> = [.encodersLeave, .unetLeaves]
+      func cut(_ change: @escaping () throws -> Void) throws -> Run {
+        try edit(frames, [settings()], modelAt: model, economies: economies) { progress in
+          if progress.phase == .invert, progress.step == 1 { try? change() }
+        }
+      }
+      let whole = try edit(frames, [settings()])
+      let gone = try cut { try FileManager.default.moveItem(atPath: path, toPath: path + ".old") }
+      #expect(gone.frames == whole.frames)
+      try FileManager.default.moveItem(atPath: path + ".old", toPath: path)
+      let error = #expect(throws: ModelError.self) { try cut { truncate(path, 4096) } }
+      #expect(error?.description.contains("was changed") == true)
+    }
   }
 
   @Test func theSameInputGivesTheSameBytes() throws {
@@ -269,13 +324,54 @@ import Testing
     var settings = Settings()
     settings.edit = "a tiger"
     let plan = try EditPlan(model: model, edits: [settings], frameSize: FrameSize(width: 256, height: 256))
-    let (direct, winograd) = (plan.peakBytes(frames: 8), plan.peakBytes(frames: 8, convolutions: .winograd))
+    var other = plan
+    other.convolutions = .winograd
+    let (direct, winograd) = (plan.peakBytes(frames: 8), other.peakBytes(frames: 8))
     print("direct \(direct) bytes, Winograd \(winograd)")
     #expect(winograd > direct)
     let fastest = Device.Convolutions.winograd.isAvailable ? Device.Convolutions.winograd : .direct
-    #expect(plan.convolutions(frames: 8, memoryLimit: winograd) == fastest)
-    #expect(plan.convolutions(frames: 8, memoryLimit: winograd - 1) == .direct)
-    #expect(plan.convolutions(frames: 8, memoryLimit: nil) == .direct)
+    #expect(plan.fitted(frames: 8, limit: winograd).convolutions == fastest)
+    let tight = plan.fitted(frames: 8, limit: winograd - 1)
+    #expect(tight.convolutions == .direct && tight.economies.isEmpty)
+    #expect(plan.fitted(frames: 8, limit: nil).convolutions == .direct)
+  }
+
+  /// The less memory, the more is done without, until nothing helps; what the user chose is never taken back.
+  @Test func economiesSuitTheMemory() throws {
+    var last: (peak: Int, plan: EditPlan)?
+    for (record, guidance) in [(Settings.Record.auto, Float(7.5)), (.queriesKeys, 7.5), (.auto, 1)] {
+      let plan = try plan(FrameSize(width: 256, height: 256)) {
+        ($0.record, $0.guidanceScale) = (record, guidance)
+        $0.size = WorkingSize(width: 256, height: 256)
+      }
+      var limit = plan.peakBytes(frames: 8)
+      var seen: Set<Economy> = []
+      while true {
+        let fitted = plan.fitted(frames: 8, limit: limit)
+        let peak = fitted.peakBytes(frames: 8)
+        guard peak <= limit else {
+          #expect(throws: EditError.self) { try fitted.checkMemory(frames: 8, limit: limit) }
+          last = (peak, fitted)
+          break
+        }
+        try fitted.checkMemory(frames: 8, limit: limit)
+        print("\(record), guidance \(guidance), \(limit) bytes: \(peak), \(fitted.economiesText ?? "all")")
+        // None is made in vain.
+        for economy in fitted.economies {
+          var other = fitted
+          other.economies.remove(economy)
+          #expect(other.peakBytes(frames: 8) > limit)
+        }
+        seen.formUnion(fitted.economies)
+        limit = peak - 1
+      }
+      #expect(seen.contains(.recomputedAttention) == (record == .auto))
+      #expect(seen.contains(.splitGuidance) == (guidance > 1))
+      #expect(last?.plan.record == (record == .auto ? .recompute : .queriesKeys))
+      #expect(plan.record == .queriesKeys)
+    }
+    let inFiles = try plan(FrameSize(width: 64, height: 64)) { $0.recordFolder = "/tmp" }
+    #expect(inFiles.fitted(frames: 8, limit: 1).record == .queriesKeys)
   }
 
   @Test func absurdSettingsCostAbsurdMuch() throws {

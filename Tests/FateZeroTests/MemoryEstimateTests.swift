@@ -10,17 +10,20 @@ import Testing
 @Suite(.serialized) struct MemoryEstimateTests {
   struct Case: Sendable, CustomTestStringConvertible {
     var model = "tinyA"
-    var record = Settings.Record.queriesKeys
+    var record = Settings.Record.auto
     var guidanceScale: Float = 7.5
     var coupling: [FrameReference] = [.relative(0), .middle]
     var frames = 4
     var size = WorkingSize(width: 256, height: 256)
     var blendsLatents = false
     var precision = Settings.Precision.float32
+    var economies: Set<Economy> = []
+    var attentionSource = Settings.AttentionSource.inversion
 
     var testDescription: String {
       "\(model), \(frames) frames of \(size.width)x\(size.height), \(record), guidance \(guidanceScale), \(coupling.count) frames of keys, "
-        + "\(precision)\(blendsLatents ? ", latents blended" : "")"
+        + "\(precision)\(blendsLatents ? ", latents blended" : ""), attention of the \(attentionSource)"
+        + economies.sorted().map { ", \($0)" }.joined()
     }
 
     static let all: [Case] =
@@ -28,11 +31,14 @@ import Testing
         Case(), Case(frames: 1), Case(frames: 7), Case(record: .recompute), Case(record: .maps), Case(guidanceScale: 1),
         Case(coupling: [.middle]), Case(size: WorkingSize(width: 384, height: 192)), Case(blendsLatents: true),
         Case(size: WorkingSize(width: 512, height: 512)), Case(model: "tinyA_tuned"), Case(model: "tinyB"),
+        Case(economies: [.encodersLeave]), Case(economies: [.splitGuidance]), Case(economies: [.recomputedAttention]),
+        Case(economies: Set(Economy.allCases)), Case(frames: 7, economies: Set(Economy.allCases)),
+        Case(economies: [.splitGuidance], attentionSource: .reconstruction),
       ]
       + (Device.Precision.fastest == .bfloat16
         ? [
           Case(precision: .bfloat16), Case(record: .recompute, precision: .bfloat16),
-          Case(record: .maps, precision: .bfloat16),
+          Case(record: .maps, precision: .bfloat16), Case(precision: .bfloat16, economies: Set(Economy.allCases)),
         ] : [])
   }
 
@@ -48,14 +54,16 @@ import Testing
     settings.guidanceScale = wanted.guidanceScale
     settings.frameCoupling = wanted.coupling
     settings.precision = wanted.precision
+    settings.attentionSource = wanted.attentionSource
     settings.threads = 2
     settings.blendWords = BlendWords(source: ["cat"], target: ["tiger"])
     settings.blendLatents = wanted.blendsLatents
 
     let size = FrameSize(width: wanted.size.width, height: wanted.size.height)
     let checkpoint = try Checkpoint(path: Fixtures.oracle.appendingPathComponent("models/\(wanted.model)").path)
-    let plan = try EditPlan(
+    var plan = try EditPlan(
       model: try StableDiffusionModel(checkpoint, device: nil), edits: [settings], frameSize: size)
+    plan.economies = wanted.economies
     let device = try Device(threads: 2, precision: plan.precision)
     let model = try StableDiffusionModel(checkpoint, device: device)
     device.trimMemory()
@@ -72,9 +80,10 @@ import Testing
         case .decode: "decode"
         }
       held[name] = device.heldByteCount
-    } engine: {
+    } engine: { _ in
       ClipEditor.Engine(device: device, model: model)
     }
+    defer { #expect(model.loaded == plan.staying.union([.vae])) }
     let pixels = (0..<size.width * size.height * 3).map { UInt8(truncatingIfNeeded: $0 &* 7) }
     for _ in 0..<wanted.frames {
       _ = try editor.push(try Frame(width: size.width, height: size.height, pixels: pixels))
@@ -82,12 +91,15 @@ import Testing
     _ = try editor.finish()
 
     let estimate = plan.estimate.memory(
-      plan, window: plan.window(index: 0, count: wanted.frames), isFirst: true, convolutions: .direct)
+      plan, window: plan.window(index: 0, count: wanted.frames), isFirst: true)
+    let inverts = wanted.attentionSource == .reconstruction ? "reconstruct" : "invert"
+    let ofSource = estimate.inversion + (wanted.attentionSource == .reconstruction ? estimate.latents : 0)
     for (phase, predicted) in [
-      ("encode", estimate.encoding), ("invert", estimate.inversion),
-      ("edit", estimate.edit + estimate.latents), ("decode", estimate.decoding + estimate.latents),
+      // What the UNet reads of the prompts is not there yet.
+      ("encode", estimate.encoding), (inverts, ofSource + estimate.text),
+      ("edit", estimate.edit + estimate.latents + estimate.text),
+      ("decode", estimate.decoding + estimate.latents + estimate.text),
     ] {
-      let predicted = predicted + estimate.text
       let measured = Double(try #require(held[phase]))
       print(
         "\(wanted.testDescription), \(phase): \(Int(measured)) bytes held, \(Int(predicted)) predicted, ratio \(predicted / measured)"

@@ -16,6 +16,7 @@ struct Layout: WeightFile {
   func typeName(of name: String) -> String? { shapes[name].map { _ in integers.contains(name) ? "I64" : "F16" } }
   func tensor(_ name: String) throws -> Tensor { try Tensor(zeros: shapes[name] ?? []) }
   func releasePages() {}
+  func checkUnchanged() {}
 
   /// `weights.txt` of a published model.
   init(model: String, component: ModelComponent) throws {

@@ -195,8 +195,8 @@ typedef struct fatezero_options {
   const char *precision;
   /** Number of threads; default 0, all CPUs this process may run on. */
   int64_t threads;
-  /** What is kept of the source's attention: queries-keys (the default), maps (larger), or recompute (nothing;
-   *  slower). */
+  /** What is kept of the source's attention: queries-keys, maps (larger), recompute (nothing; slower), or auto (the
+   *  default), which is queries-keys, or recompute where memory-limit does not allow that. */
   const char *record;
   /** Folder in which what is kept of the source's attention waits in files, removed at the end, instead of in memory;
    *  none by default. */

@@ -3,7 +3,7 @@ import Tensors
 
 /// Edits a clip of any length: frames go in, windows of edited frames come out, as many as went in and in their order.
 ///
-///     let editor = ClipEditor(plan: plan) { engine }
+///     let editor = ClipEditor(plan: plan) { _ in engine }
 ///     for frame in clip { if let window = try editor.push(frame) { show(window) } }
 ///     if let window = try editor.finish() { show(window) }
 ///
@@ -95,8 +95,9 @@ public final class ClipEditor {
     }
   }
 
-  public let plan: EditPlan
-  private let makeEditor: () throws -> WindowEditor
+  /// Of a clip that is one window: as it fits the frames that have come.
+  public private(set) var plan: EditPlan
+  private let makeEditor: (EditPlan) throws -> WindowEditor
   private var madeEditor: WindowEditor?
   private let progress: (Progress) -> Void
   private let memoryLimit: Int?
@@ -122,7 +123,8 @@ public final class ClipEditor {
 
   /// - Parameters:
   ///   - selection: Windows that are not selected give nothing; their frames are needed all the same.
-  ///   - engine: Asked for once, before the first window's work.
+  ///   - engine: Asked for once, before the first window's work, for the plan as it is then. Networks that are not loaded
+  ///     are when they are needed; those that the plan has no room for leave.
   ///   - cancellation: Stops the run from another thread: the call in progress throws `CancellationRequested`.
   ///   - memoryLimit: Bytes; with the whole clip as one window, frames beyond what fits are refused as they come.
   ///   - cache: Where inversions may come from, and go to for later runs.
@@ -136,7 +138,7 @@ public final class ClipEditor {
     plan: EditPlan, selection: Selection = .all, cancellation: Cancellation = Cancellation(), memoryLimit: Int? = nil,
     cache: InversionCache? = nil, results: WindowResults? = nil, observes: Bool = false, trace: Trace? = nil,
     progress: @escaping (Progress) -> Void = { _ in }, warn: @escaping (String) -> Void = { _ in },
-    poll: (() -> Void)? = nil, engine: @escaping () throws -> Engine
+    poll: (() -> Void)? = nil, engine: @escaping (EditPlan) throws -> Engine
   ) {
     self.plan = plan
     self.selection = selection
@@ -148,8 +150,8 @@ public final class ClipEditor {
     self.warn = warn
     self.observes = observes
     self.trace = trace
-    makeEditor = {
-      let engine = try engine()
+    makeEditor = { plan in
+      let engine = try engine(plan)
       return try WindowEditor(
         plan: plan, model: engine.model, device: engine.device, cancellation: cancellation, trace: trace,
         poll: poll)
@@ -158,18 +160,20 @@ public final class ClipEditor {
 
   private func windowEditor() throws -> WindowEditor {
     if let madeEditor { return madeEditor }
-    let editor = try makeEditor()
+    let editor = try makeEditor(plan)
     editor.warn = warn
     madeEditor = editor
     return editor
   }
 
-  private func checkMemory(frames: Int) throws {
+  private func fit(frames: Int) throws {
     guard let memoryLimit, plan.peakBytes(frames: frames) > memoryLimit else { return }
+    plan = plan.fitted(frames: frames, limit: memoryLimit)
+    guard plan.peakBytes(frames: frames) > memoryLimit else { return }
     throw EditError(
       .memory,
       "the whole clip as one window does not fit: \(frames) frames need more than the limit of \(Numerals.bytes(memoryLimit)); "
-        + "set clip-length, record-dir, or record to recompute")
+        + "set clip-length\(plan.isRecordInMemory ? ", record-dir, or record to recompute" : "")")
   }
 
   /// Passes of the UNet so far.
@@ -186,7 +190,7 @@ public final class ClipEditor {
     guard (mask != nil) == (plan.mask != nil) else {
       throw EditError(.frames, mask == nil ? "a frame comes without its mask" : "the plan has no masks")
     }
-    if plan.clipLength == nil { try checkMemory(frames: pictures.count + 1) }
+    if plan.clipLength == nil { try fit(frames: pictures.count + 1) }
     if let mask {
       try check(mask.size)
       masks.append(
@@ -345,18 +349,18 @@ public final class ClipEditor {
       follow(window, of: editor, stages: [.inversion, .edit])
       return try invert(pictures, window: window, carried: carried, by: editor)
     }
-    func findInversion() -> Inversion? {
+    func findInversion() throws -> Inversion? {
       // A trace holds what only an inversion's own run knows.
       guard trace == nil, let stored = cache.find(key, plan: plan, frames: window.total) else { return nil }
       follow(window, of: editor, stages: [.edit])
-      let inversion = editor.restored(stored, window: window)
+      let inversion = try editor.restored(stored, window: window)
       cache.tellFound(inversion, plan: plan, windowIndex: windowIndex)
       return inversion
     }
-    if let found = findInversion() { return found }
+    if let found = try findInversion() { return found }
     let claim = try cache.claim(key, cancellation: cancellation)
     defer { withExtendedLifetime(claim) {} }
-    if let found = findInversion() { return found }
+    if let found = try findInversion() { return found }
     follow(window, of: editor, stages: [.inversion, .edit])
     let draft = cache.begin(key, plan: plan, window: window)
     var inversion = try invert(pictures, window: window, carried: carried, cached: draft?.record, by: editor)
@@ -408,10 +412,12 @@ public final class ClipEditor {
     let result = ContentDigest()
     for text in [inversion.text, contents.text, maskContents.text, plan.mask?.rawValue ?? ""] { result.add(text) }
     // Where the model lies and what may be used of the machine changes no frame.
-    let places: Set = ["model", "threads", "memory-limit", "record-dir"]
+    let places: Set = ["model", "threads", "memory-limit", "record-dir", "record"]
     for edit in plan.edits {
       for knob in Knobs.all where !places.contains(knob.name) { result.add(edit.settings.text(of: knob.name) ?? "") }
     }
+    // Maps are rounded in another way; what is computed again is what was kept.
+    result.add(plan.record == .maps ? "maps" : "")
     return (inversion.text, result.text)
   }
 

@@ -22,6 +22,9 @@ public struct Inversion: Sendable {
   /// Size of the clip's frames.
   public var frameSize: FrameSize { basis.frameSize }
 
+  /// Whether the source's attention was kept.
+  public var keepsAttention: Bool { sourceLatents.indices.contains { record.holds(step: $0) } }
+
   /// Bytes that it holds.
   public var byteCount: Int {
     // The source's latents are one of the two.

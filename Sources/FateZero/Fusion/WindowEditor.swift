@@ -7,9 +7,8 @@ final class WindowEditor {
   private let model: StableDiffusionModel
   private let device: Device
   private let cancellation: Cancellation
-  private let source: TextConditioning
-  private let reconstruction: TextConditioning?
-  private let targets: [TextConditioning]
+  private let texts: Prompts<Tensor>
+  private var conditionings: Prompts<TextConditioning>?
   /// Passes of the UNet so far.
   private(set) var passes = 0
   var report: (ClipEditor.Progress.Phase, Int) -> Void = { _, _ in }
@@ -17,6 +16,18 @@ final class WindowEditor {
   var warn: (String) -> Void = { _ in }
   let trace: Trace?
   private let poll: (() -> Void)?
+
+  /// What the text encoder makes of the prompts, and what the UNet makes of that: with guidance the negative prompt's first.
+  private struct Prompts<Value> {
+    let source: Value
+    let reconstruction: Value?
+    let targets: [Value]
+
+    func map<Other>(_ body: (Value) throws -> Other) rethrows -> Prompts<Other> {
+      Prompts<Other>(
+        source: try body(source), reconstruction: try reconstruction.map(body), targets: try targets.map(body))
+    }
+  }
 
   /// - Parameters:
   ///   - model: Loaded on `device`.
@@ -28,29 +39,49 @@ final class WindowEditor {
   ) throws {
     (self.plan, self.model, self.device, self.cancellation, self.trace) = (plan, model, device, cancellation, trace)
     self.poll = poll
-    func encode(_ tokens: [Int]) throws -> Tensor { try model.textEncoder(tokens, device: device) }
-    (source, reconstruction, targets) = try device.perform(cancellation: cancellation, whileWaiting: poll) {
-      let sourceText = try encode(plan.sourceTokens)
-      let source = try model.unet.condition(on: sourceText, device: device)
+    try WindowEditor.prepare(.textEncoder, of: model, for: plan, on: device, cancellation, poll)
+    texts = try device.perform(cancellation: cancellation, whileWaiting: poll) {
+      func encode(_ tokens: [Int]) throws -> Tensor { try model.textEncoder(tokens, device: device) }
+      let source = try encode(plan.sourceTokens)
       // A reconstruction is guided with the first edit's negative prompt.
       let reconstruction = try plan.reconstructionTokens.map { tokens in
         let prompt = try encode(tokens)
-        guard plan.edits[0].settings.guidanceScale > 1 else {
-          return try model.unet.condition(on: prompt, device: device)
-        }
-        let negative = try encode(plan.negativeTokens[0])
-        return try model.unet.condition(on: try device.concatenate([negative, prompt]), device: device)
+        guard plan.edits[0].settings.guidanceScale > 1 else { return prompt }
+        return try device.concatenate([try encode(plan.negativeTokens[0]), prompt])
       }
       let targets = try zip(plan.edits, plan.negativeTokens).map { edit, negative in
         let target = try encode(edit.targetTokens)
         let negativeText = try encode(negative)
-        trace?.setText(
-          plan, edit, source: sourceText, target: target, negative: negativeText, negativeTokens: negative)
-        let text = edit.settings.guidanceScale > 1 ? try device.concatenate([negativeText, target]) : target
-        return try model.unet.condition(on: text, device: device)
+        trace?.setText(plan, edit, source: source, target: target, negative: negativeText, negativeTokens: negative)
+        return edit.settings.guidanceScale > 1 ? try device.concatenate([negativeText, target]) : target
       }
-      return (source, reconstruction, targets)
+      return Prompts(source: source, reconstruction: reconstruction, targets: targets)
     }
+  }
+
+  /// What the UNet reads of the prompts, made when it first works.
+  private func prompts() throws -> Prompts<TextConditioning> {
+    if let conditionings { return conditionings }
+    try prepare(.unet)
+    let made = try perform { try texts.map { try model.unet.condition(on: $0, device: device) } }
+    conditionings = made
+    return made
+  }
+
+  // MARK: Networks
+
+  /// Loads a network where it is not, after those have left that the plan has no room for beside it.
+  private func prepare(_ component: ModelComponent) throws {
+    try WindowEditor.prepare(component, of: model, for: plan, on: device, cancellation, poll)
+  }
+
+  private static func prepare(
+    _ component: ModelComponent, of model: StableDiffusionModel, for plan: EditPlan, on device: Device,
+    _ cancellation: Cancellation, _ poll: (() -> Void)?
+  ) throws {
+    for other in plan.leaving where other != component { model.unload(other) }
+    guard !model.loaded.contains(component) else { return }
+    try device.perform(cancellation: cancellation, whileWaiting: poll) { try model.load(component, on: device) }
   }
 
   // MARK: Frames and latents
@@ -59,6 +90,7 @@ final class WindowEditor {
   func encode(_ pictures: [Tensor]) throws -> Tensor {
     // What encoding leaves in the pool fits no tensor of the UNet.
     defer { device.trimMemory() }
+    try prepare(.vae)
     let latents = try pictures.enumerated().map { index, picture in
       let latents = try perform { try model.autoencoder.encode(picture, device: device) }
       guard latents.isFinite else {
@@ -76,6 +108,7 @@ final class WindowEditor {
   func decode(_ latents: Tensor, edit: Int?) throws -> [Tensor] {
     device.trimMemory()
     defer { device.trimMemory() }
+    try prepare(.vae)
     var pictures: [Tensor] = []
     for index in 0..<latents.shape[0] {
       try perform {
@@ -102,6 +135,8 @@ final class WindowEditor {
     _ latents: Tensor, window: ClipWindow, carried: [CarriedFrame], record: AttentionRecord
   ) throws -> Inversion {
     let scheduler = plan.scheduler
+    let prompts = try prompts()
+    let source = prompts.source
     let fromReconstruction = plan.reconstructionTokens != nil
     var record = record
     var levels = [try joined(carried.map { $0.inversion[0] }, latents)]
@@ -121,7 +156,7 @@ final class WindowEditor {
       report(.invert, step + 1)
     }
     trace?.setInversion(levels, window: window)
-    guard fromReconstruction, let reconstruction else {
+    guard fromReconstruction, let reconstruction = prompts.reconstruction else {
       return Inversion(
         basis: plan.inversionBasis, latents: levels, window: window, text: source, sourceLatents: levels,
         reconstruction: nil, record: record)
@@ -130,11 +165,12 @@ final class WindowEditor {
   }
 
   /// An inversion whose latents were kept.
-  func restored(_ stored: InversionCache.Stored, window: ClipWindow) -> Inversion {
+  func restored(_ stored: InversionCache.Stored, window: ClipWindow) throws -> Inversion {
+    let prompts = try prompts()
     let record = AttentionRecord(folder: stored.record, isInMemory: false)
-    guard let states = stored.reconstruction, let reconstruction else {
+    guard let states = stored.reconstruction, let reconstruction = prompts.reconstruction else {
       return Inversion(
-        basis: plan.inversionBasis, latents: stored.latents, window: window, text: source,
+        basis: plan.inversionBasis, latents: stored.latents, window: window, text: prompts.source,
         sourceLatents: stored.latents, reconstruction: nil, record: record)
     }
     return Inversion(
@@ -160,7 +196,7 @@ final class WindowEditor {
       if keeps { try record.set(recording.entries, step: sourceStep) }
       let next = try perform { try scheduler.denoise(state, output: output, step: step, device: device) }
       try checkFinite(
-        next, "reconstruction step \(step + 1) of \(scheduler.steps)", from: try doubled(state, text),
+        next, "reconstruction step \(step + 1) of \(scheduler.steps)", from: state,
         timestep: scheduler.timesteps[step], text: text, window: window)
       states.append(
         try joined(carried.compactMap { $0.reconstruction?[step + 1] }, next.rows(window.carried..<window.total)))
@@ -191,6 +227,7 @@ final class WindowEditor {
     device.trimMemory()
     trace?.beginEdit(steps: plan.scheduler.steps)
     let edit = plan.edits[index]
+    let text = try prompts().targets[index]
     let scheduler = plan.scheduler
     let window = inversion.window
     let finder = BlendMask(threshold: edit.settings.blendThreshold)
@@ -251,12 +288,12 @@ final class WindowEditor {
           map.floats, heads: site.heads, tokens: PromptWords.contextLength, weights: edit.targetBlendWeights)
       }
       let output = try guided(
-        state, step: step, scale: edit.settings.guidanceScale, text: targets[index], window: window,
+        state, step: step, scale: edit.settings.guidanceScale, text: text, window: window,
         processor: observing(fusion, seen))
       var next = try perform { try scheduler.denoise(state, output: output, step: step, device: device) }
       try checkFinite(
-        next, "edit step \(step + 1) of \(scheduler.steps)", from: try doubled(state, targets[index]),
-        timestep: scheduler.timesteps[step], text: targets[index], window: window)
+        next, "edit step \(step + 1) of \(scheduler.steps)", from: state, timestep: scheduler.timesteps[step],
+        text: text, window: window)
       if edit.blendsLatents {
         let (rows, columns) = (plan.latentRows, plan.latentColumns)
         var found: [Float]?
@@ -300,6 +337,7 @@ final class WindowEditor {
   /// - Returns: The latents, the carried frames first.
   func reconstructPlainly(_ inversion: Inversion) throws -> (latents: Tensor, maps: WindowObservation.WordMaps?) {
     let (scheduler, window) = (plan.scheduler, inversion.window)
+    let source = try prompts().source
     let sum = emptySum
     var state = inversion.latents[scheduler.steps]
     for step in 0..<scheduler.steps {
@@ -371,6 +409,7 @@ final class WindowEditor {
     processor: any AttentionProcessor, inspect: ((String, Tensor) throws -> Void)? = nil
   ) throws -> Tensor {
     passes += 1
+    try prepare(.unet)
     return try perform {
       try model.unet(
         latents, timestep: timestep, text: text, coupling: window.coupledFrames(plan.coupling),
@@ -378,25 +417,36 @@ final class WindowEditor {
     }
   }
 
-  /// Classifier-free guidance (Ho and Salimans, equation 6): u + g (c - u), both halves in one pass.
+  /// Classifier-free guidance (Ho and Salimans, equation 6): u + g (c - u).
   private func guided(
     _ state: Tensor, step: Int, scale: Float, text: TextConditioning, window: ClipWindow,
     processor: any AttentionProcessor
   ) throws -> Tensor {
-    let output = try pass(
-      try doubled(state, text), timestep: plan.scheduler.timesteps[step], text: text, window: window,
-      processor: processor)
-    guard text.batches == 2 else { return output }
-    let frames = window.total
+    let outputs = try predictions(
+      state, timestep: plan.scheduler.timesteps[step], text: text, window: window, processor: processor)
+    guard outputs.count == 2 else { return outputs[0] }
     return try perform {
-      let unconditional = output.rows(0..<frames)
-      let direction = try device.combine(1, output.rows(frames..<2 * frames), -1, unconditional)
-      return try device.combine(1, unconditional, scale, direction)
+      let direction = try device.combine(1, outputs[1], -1, outputs[0])
+      return try device.combine(1, outputs[0], scale, direction)
     }
   }
 
-  private func doubled(_ state: Tensor, _ text: TextConditioning) throws -> Tensor {
-    text.batches == 2 ? try perform { try device.concatenate([state, state]) } : state
+  /// What the UNet says of `state` under each of the texts, in one pass or, where memory is short, in one for each: what is
+  /// controlled is then alone.
+  private func predictions(
+    _ state: Tensor, timestep: Int, text: TextConditioning, window: ClipWindow, processor: any AttentionProcessor,
+    inspect: ((String, Tensor) throws -> Void)? = nil
+  ) throws -> [Tensor] {
+    func run(_ latents: Tensor, _ text: TextConditioning, _ processor: any AttentionProcessor) throws -> Tensor {
+      try pass(latents, timestep: timestep, text: text, window: window, processor: processor, inspect: inspect)
+    }
+    guard text.batches == 2 else { return [try run(state, text, processor)] }
+    if plan.economies.contains(.splitGuidance) {
+      return [try run(state, text.unconditional, PlainAttention()), try run(state, text.conditional, processor)]
+    }
+    let doubled = try perform { try device.concatenate([state, state]) }
+    let output = try run(doubled, text, processor)
+    return [output.rows(0..<window.total), output.rows(window.total..<2 * window.total)]
   }
 
   private func joined(_ carried: [Tensor], _ own: Tensor) throws -> Tensor {
@@ -406,13 +456,12 @@ final class WindowEditor {
   /// Ends the run where the latents left the numbers, naming the first layer whose output did. The pass is repeated with
   /// plain attention to find it.
   private func checkFinite(
-    _ latents: Tensor, _ stage: String, from input: @autoclosure () throws -> Tensor, timestep: Int,
-    text: TextConditioning, window: ClipWindow
+    _ latents: Tensor, _ stage: String, from input: Tensor, timestep: Int, text: TextConditioning, window: ClipWindow
   ) throws {
     guard !latents.isFinite else { return }
     var culprit: String?
-    _ = try pass(
-      try input(), timestep: timestep, text: text, window: window, processor: PlainAttention()
+    _ = try predictions(
+      input, timestep: timestep, text: text, window: window, processor: PlainAttention()
     ) { layer, output in
       if culprit == nil, !output.isFinite { culprit = layer }
     }

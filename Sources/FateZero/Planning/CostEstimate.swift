@@ -6,14 +6,16 @@ struct CostEstimate: Sendable {
   private let unet: UNetConfiguration
   private let autoencoder: AutoencoderConfiguration
   private let isTuned: Bool
-  private let packedParameters: Int
+  private let packedParameters: [ModelComponent: Int]
 
   init(model: StableDiffusionModel) {
     unet = model.unet.configuration
     autoencoder = model.autoencoder.configuration
     isTuned = model.unet.hasTemporalAttention
     let text = model.textEncoder.configuration
-    packedParameters = model.parameterCount - (text.vocabularySize + text.maximumPositions) * text.hiddenSize
+    var counts = model.parameterCounts
+    counts[.textEncoder, default: 0] -= (text.vocabularySize + text.maximumPositions) * text.hiddenSize
+    packedParameters = counts
   }
 
   /// Floating-point operations of each phase of one window.
@@ -69,31 +71,18 @@ struct CostEstimate: Sendable {
   }
 
   /// - Parameter isFirst: Whether the clip begins with this window.
-  func peakBytes(_ plan: EditPlan, window: ClipWindow, isFirst: Bool, convolutions: Device.Convolutions) -> Double {
-    memory(plan, window: window, isFirst: isFirst, convolutions: convolutions).peakBytes
-  }
-
-  /// Bytes of the packed weights.
-  func weightBytes(_ plan: EditPlan, convolutions: Device.Convolutions) -> Double {
-    memory(plan, window: plan.window(index: 0, count: 1), isFirst: false, convolutions: convolutions).weightBytes(.all)
-  }
-
-  func memory(
-    _ plan: EditPlan, window: ClipWindow, isFirst: Bool, convolutions: Device.Convolutions
-  ) -> MemoryEstimate {
+  func memory(_ plan: EditPlan, window: ClipWindow, isFirst: Bool) -> MemoryEstimate {
     MemoryEstimate(
       unet: unet, autoencoder: autoencoder, isTuned: isTuned, packedParameters: packedParameters, plan: plan,
-      window: window, isFirst: isFirst, convolutions: convolutions, record: recordBytes(plan, window: window))
+      window: window, isFirst: isFirst, record: recordBytes(plan, window: window))
   }
 }
 
 extension EditPlan {
   /// Peak bytes of a run over windows of this plan, predicted before it begins.
-  /// - Parameters:
-  ///   - frames: Of the clip; nil where nobody knows yet, which is taken for more than one window.
-  ///   - convolutions: Of the device that the run is on.
-  public func peakBytes(frames: Int?, convolutions: Device.Convolutions = .direct) -> Int {
-    bytes(frames: frames) { estimate.peakBytes(self, window: $0, isFirst: $1, convolutions: convolutions) }
+  /// - Parameter frames: Of the clip; nil where nobody knows yet, which is taken for more than one window.
+  public func peakBytes(frames: Int?) -> Int {
+    bytes(frames: frames) { estimate.memory(self, window: $0, isFirst: $1).peakBytes }
   }
 
   /// Refuses a run that would not fit, before it begins.
@@ -112,20 +101,17 @@ extension EditPlan {
     guard peak > limit else { return }
     throw EditError(
       .memory,
-      "the edit needs about \(Numerals.bytes(peak)), the limit is \(Numerals.bytes(limit)); lower clip-length or size, "
-        + "set record-dir or record to recompute, or raise memory-limit")
+      "the edit needs about \(Numerals.bytes(peak))\(economiesText.map { " (\($0))" } ?? ""), the limit is "
+        + "\(Numerals.bytes(limit)); lower clip-length or size, \(isRecordInMemory ? "set record-dir or record to recompute, " : "")"
+        + "or raise memory-limit")
   }
 
-  /// How a run's convolutions are best computed: by Winograd's way, which is faster, where its memory fits.
-  /// - Parameter memoryLimit: Bytes; nil where nobody knows.
-  public func convolutions(frames: Int?, memoryLimit: Int?) -> Device.Convolutions {
-    guard let memoryLimit, Device.Convolutions.winograd.isAvailable else { return .direct }
-    return peakBytes(frames: frames, convolutions: .winograd) <= memoryLimit ? .winograd : .direct
-  }
-
-  /// Bytes of the model's packed weights, which stay between the clips.
-  public func weightBytes(convolutions: Device.Convolutions) -> Int {
-    Int(min(estimate.weightBytes(self, convolutions: convolutions), 0x1p62))
+  /// Bytes of the packed weights of networks on a device.
+  public func weightBytes(of loaded: Set<ModelComponent>, convolutions: Device.Convolutions) -> Int {
+    var plan = self
+    plan.convolutions = convolutions
+    let memory = estimate.memory(plan, window: window(index: 0, count: 1), isFirst: false)
+    return Int(min(memory.weightBytes(loaded, .all), 0x1p62))
   }
 
   /// Bytes of kept attention of the largest window.

@@ -55,7 +55,11 @@ public struct EditPlan: Sendable {
   public let couplingMinWidth: Int
   /// Frames per window; nil is the whole clip.
   public let clipLength: Int?
-  public let record: Settings.Record
+  private let chosenRecord: Settings.Record
+  /// How 3x3 convolutions are to be computed.
+  public internal(set) var convolutions = Device.Convolutions.direct
+  /// What is done without to fit the memory.
+  public internal(set) var economies: Set<Economy> = []
   /// Where the record's files lie while they are needed; nil where it is in memory, or there is none.
   public let recordFolder: String?
   /// What the device is to compute in.
@@ -140,9 +144,9 @@ public struct EditPlan: Sendable {
     case .secondLevel: couplingMinWidth = widths.dropFirst().first ?? widths.first ?? 0
     }
     clipLength = shared.clipLength > 0 ? shared.clipLength : nil
-    record = shared.record
+    chosenRecord = shared.record
     if let folder = shared.recordFolder { try EditPlan.check(recordFolder: folder) }
-    recordFolder = record == .recompute ? nil : shared.recordFolder
+    recordFolder = shared.record == .recompute ? nil : shared.recordFolder
     self.mask = mask
     precision = shared.precision.ofDevice
     threads = shared.threads
@@ -240,6 +244,18 @@ public struct EditPlan: Sendable {
     let side = (model.unet.configuration.sampleSize ?? 64) * model.autoencoder.factor
     return FrameSize(width: side, height: side)
   }
+
+  /// What is kept of the source's attention; never `auto`.
+  public var record: Settings.Record {
+    guard chosenRecord == .auto else { return chosenRecord }
+    return economies.contains(.recomputedAttention) ? .recompute : .queriesKeys
+  }
+
+  /// Whether all that is kept of the source's attention is in memory.
+  var isRecordInMemory: Bool { record != .recompute && recordFolder == nil }
+
+  /// Whether memory may decide what is kept.
+  var isRecordOpen: Bool { chosenRecord == .auto && recordFolder == nil }
 
   /// Layers whose self-attention reads other frames.
   public var coupledSites: [AttentionSite] {

@@ -8,13 +8,12 @@ struct MemoryEstimate {
   let autoencoder: AutoencoderConfiguration
   /// Whether the UNet has layers along the frames.
   let isTuned: Bool
-  /// Numbers in the weights, without the tables of embeddings, which stay in their file.
-  let packedParameters: Int
+  /// Numbers in the weights of each network, without the tables of embeddings, which stay in their file.
+  let packedParameters: [ModelComponent: Int]
   let plan: EditPlan
   let window: ClipWindow
   /// Whether the clip begins with this window: what comes later finds all weights packed.
   let isFirst: Bool
-  let convolutions: Device.Convolutions
   /// Bytes of the record: of the largest step and of all.
   let record: (largestStep: Double, all: Double)
 
@@ -23,14 +22,14 @@ struct MemoryEstimate {
 
   var peakBytes: Double {
     // Of a record that lies in files or is computed again there is one step at a time.
-    let inMemory = plan.record != .recompute && plan.recordFolder == nil
-    let (kept, read) = inMemory ? (record.all, record.all) : (0, record.largestStep)
+    let (kept, read) = plan.isRecordInMemory ? (record.all, record.all) : (0, record.largestStep)
     let made = plan.record == .recompute ? 0 : read
-    let phases = [
-      (Weights.encoder, encoding), (.unet, inversion + latents + made),
-      (plan.edits.count > 1 ? .all : .unet, edit + latents + read), (.all, decoding + latents + kept),
+    let phases: [(works: ModelComponent, packed: Weights, bytes: Double)] = [
+      (.textEncoder, .encoder, 0), (.vae, .encoder, encoding), (.unet, .unet, inversion + latents + made),
+      (.unet, plan.edits.count > 1 ? .all : .unet, edit + latents + read), (.vae, .all, decoding + latents + kept),
     ]
-    let largest = phases.map { weightBytes(isFirst ? $0 : .all) + $1 }.max() ?? 0
+    let largest =
+      phases.map { weightBytes(plan.staying.union([$0.works]), isFirst ? $0.packed : .all) + $0.bytes }.max() ?? 0
     return Self.program + text + pictures + largest
   }
 
@@ -39,21 +38,25 @@ struct MemoryEstimate {
   /// Which of the convolutions that Winograd's way suits have been packed: each is when it is first used.
   enum Weights { case encoder, unet, all }
 
-  func weightBytes(_ packed: Weights) -> Double {
-    var bytes = Double(packedParameters * plan.precision.byteCount)
-    /// What a network's convolutions take beside a byte count's share of their parameters.
-    func add(_ shapes: [ConvolutionShape], areUsed: Bool) {
+  /// - Parameter loaded: The networks that are there.
+  func weightBytes(_ loaded: Set<ModelComponent>, _ packed: Weights) -> Double {
+    let size = Double(plan.precision.byteCount)
+    var bytes = size * Double(loaded.reduce(0) { $0 + (packedParameters[$1] ?? 0) })
+    /// Puts what convolutions are packed into in the place of their parameters.
+    func correct(_ shapes: [ConvolutionShape], of component: ModelComponent, areUsed: Bool) {
+      guard loaded.contains(component) else { return }
       for shape in shapes {
-        let (count, byWinograd) = shape.packed(plan.precision, convolutions)
-        bytes -= shape.parameters * Double(plan.precision.byteCount)
+        let (count, byWinograd) = shape.packed(plan.precision, plan.convolutions)
+        bytes -= size * shape.parameters
         // Winograd's weights are made when they are first used, in float32 whatever the precision.
-        if !byWinograd { bytes += count * Double(plan.precision.byteCount) } else if areUsed { bytes += 4 * count }
+        if !byWinograd { bytes += size * count } else if areUsed { bytes += 4 * count }
       }
     }
     let images = autoencoder.convolutions(rows: plan.latentRows, columns: plan.latentColumns)
-    add(images.encode, areUsed: true)
-    add(unet.convolutions(rows: plan.latentRows, columns: plan.latentColumns), areUsed: packed != .encoder)
-    add(images.decode, areUsed: packed == .all)
+    correct(images.encode, of: .vae, areUsed: true)
+    correct(
+      unet.convolutions(rows: plan.latentRows, columns: plan.latentColumns), of: .unet, areUsed: packed != .encoder)
+    correct(images.decode, of: .vae, areUsed: packed == .all)
     return bytes
   }
 
@@ -85,7 +88,7 @@ struct MemoryEstimate {
   private static let rounds = 2
 
   private func rehearse(_ round: (inout MemoryRehearsal) -> Void) -> Double {
-    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: convolutions)
+    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: plan.convolutions)
     for _ in 0..<Self.rounds { round(&memory) }
     return memory.peak
   }
@@ -96,7 +99,7 @@ struct MemoryEstimate {
 
   /// The pictures are kept.
   var decoding: Double {
-    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: convolutions)
+    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: plan.convolutions)
     let rehearsed = min(window.count, 8)
     for _ in 0..<rehearsed {
       autoencoder.rehearseDecoding(&memory, rows: plan.latentRows, columns: plan.latentColumns)
@@ -110,16 +113,27 @@ struct MemoryEstimate {
       chunk: Double(window.total), sites: plan.sites, isTuned: isTuned, attend: attend)
   }
 
-  private func runs(_ edit: PlannedEdit?) -> Int { (edit?.settings.guidanceScale ?? 1) > 1 ? 2 : 1 }
+  private func isGuided(_ edit: PlannedEdit?) -> Bool { (edit?.settings.guidanceScale ?? 1) > 1 }
+
+  /// Of the pass that is controlled.
+  private func runs(_ edit: PlannedEdit?) -> Int {
+    isGuided(edit) && !plan.economies.contains(.splitGuidance) ? 2 : 1
+  }
+
+  /// One step with guidance, if there is some.
+  private func step(_ memory: inout MemoryRehearsal, _ edit: PlannedEdit?, _ attend: @escaping AttentionRehearsal) {
+    if isGuided(edit), runs(edit) == 1 { pass(&memory, runs: 1, plain) }
+    pass(&memory, runs: runs(edit), attend)
+  }
 
   var inversion: Double {
     let fromReconstruction = plan.reconstructionTokens != nil
     let keeps = plan.record != .recompute
-    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: convolutions)
+    var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: plan.convolutions)
     for _ in 0..<Self.rounds { pass(&memory, runs: 1, keeps && !fromReconstruction ? recording(runs: 1) : plain) }
     guard fromReconstruction else { return memory.peak }
-    let runs = runs(plan.edits.first)
-    for _ in 0..<Self.rounds { pass(&memory, runs: runs, keeps ? recording(runs: runs) : plain) }
+    let edit = plan.edits.first
+    for _ in 0..<Self.rounds { step(&memory, edit, keeps ? recording(runs: runs(edit)) : plain) }
     return memory.peak
   }
 
@@ -128,7 +142,7 @@ struct MemoryEstimate {
     return plan.edits.map { edit in
       rehearse { memory in
         if recomputes { pass(&memory, runs: 1, recording(runs: 1)) }
-        pass(&memory, runs: runs(edit), fusing(edit))
+        step(&memory, edit, fusing(edit))
       }
     }.max() ?? 0
   }

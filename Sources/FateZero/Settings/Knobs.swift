@@ -159,8 +159,8 @@ public enum Knobs {
     integer("threads", "Number of threads; default 0, all CPUs this process may run on.", 0...1024, \.threads),
     choice(
       "record",
-      "What is kept of the source's attention: queries-keys (the default), maps (larger), or recompute (nothing; "
-        + "slower).", \.record),
+      "What is kept of the source's attention: queries-keys, maps (larger), recompute (nothing; slower), or auto (the "
+        + "default), which is queries-keys, or recompute where memory-limit does not allow that.", \.record),
     Knob(
       name: "record-dir",
       blurb: "Folder in which what is kept of the source's attention waits in files, removed at the end, instead of in "

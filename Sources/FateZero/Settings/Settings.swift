@@ -92,6 +92,8 @@ public struct Settings: Sendable, Equatable {
     }
   }
   public enum Record: String, Sendable, CaseIterable {
+    /// `queriesKeys`, or `recompute` where the memory does not allow that.
+    case auto
     case queriesKeys = "queries-keys"
     case maps, recompute
   }
@@ -140,7 +142,7 @@ public struct Settings: Sendable, Equatable {
   public var precision = Precision.automatic
   /// 0: the CPUs this process may run on.
   public var threads = 0
-  public var record = Record.queriesKeys
+  public var record = Record.auto
   /// nil: the record is in memory.
   public var recordFolder: String?
   /// Bytes; 0: no limit but the machine's.

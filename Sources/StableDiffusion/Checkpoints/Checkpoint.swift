@@ -131,6 +131,12 @@ public struct Checkpoint: Sendable {
     }
   }
 
+  /// - Throws: `ModelError` where the files of a network were written to since they were opened.
+  func checkUnchanged(_ component: ModelComponent) throws {
+    try weights(component).checkUnchanged()
+    for product in (changes.products[component] ?? [:]).values.joined() { try product.file.checkUnchanged() }
+  }
+
   /// - Throws: `ModelError` where the vocabulary is absent or damaged, or the text encoder is too small for it.
   public func tokenizer() throws -> CLIPTokenizer {
     let tokenizer = try CLIPTokenizer(

@@ -197,8 +197,7 @@ public final class Parameters {
   /// To be called when all modules have taken their weights.
   /// - Throws: one `ModelError` that lists everything that is missing, misshapen or, unless tolerated, left over.
   public func finish(surplus policy: SurplusPolicy = .refuse) throws {
-    state.file.releasePages()
-    for product in state.changes.values.joined() { product.file.releasePages() }
+    releasePages()
     var all = state.problems
     if policy == .refuse { all += surplus.map(Problem.surplus) }
     guard !all.isEmpty else { return }
@@ -211,6 +210,12 @@ public final class Parameters {
       (\(all.count) \(all.count == 1 ? "problem" : "problems")); are the two from the same model, and complete?
       \(lines.joined(separator: "\n"))
       """)
+  }
+
+  /// Tells the system that what was read of the files is not needed for now.
+  func releasePages() {
+    state.file.releasePages()
+    for product in state.changes.values.joined() { product.file.releasePages() }
   }
 
   // MARK: Reading

@@ -25,10 +25,13 @@ public struct TextConditioning: Sendable {
   let values: [Tensor]
 
   /// The conditional run alone.
-  public var conditional: TextConditioning {
+  public var conditional: TextConditioning { run(batches - 1) }
+  /// The unconditional run alone, where there are two.
+  public var unconditional: TextConditioning { run(0) }
+
+  private func run(_ index: Int) -> TextConditioning {
     TextConditioning(
-      batches: 1, keys: keys.map { $0.rows(batches - 1..<batches) },
-      values: values.map { $0.rows(batches - 1..<batches) })
+      batches: 1, keys: keys.map { $0.rows(index..<index + 1) }, values: values.map { $0.rows(index..<index + 1) })
   }
 }
 

@@ -70,6 +70,7 @@ public final class PyTorchFile: WeightFile {
   public func typeName(of name: String) -> String? { entries[name]?.type.name }
 
   public func releasePages() { file.releasePages() }
+  public func checkUnchanged() throws { try checkUnchangedWeights(file) }
 
   public func tensor(_ name: String) throws -> Tensor {
     guard let entry = entries[name] else { throw ModelError(.badData, "\(path) has no tensor \(name)") }

@@ -38,4 +38,5 @@ struct RenamedWeights: WeightFile {
   }
 
   func releasePages() { file.releasePages() }
+  func checkUnchanged() throws { try file.checkUnchanged() }
 }

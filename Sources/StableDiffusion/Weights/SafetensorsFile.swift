@@ -59,6 +59,7 @@ public final class SafetensorsFile: WeightFile {
   }
 
   public func releasePages() { file.releasePages() }
+  public func checkUnchanged() throws { try checkUnchangedWeights(file) }
 
   public func tensor(_ name: String) throws -> Tensor {
     guard let entry = entries[name] else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
@@ -195,6 +196,10 @@ func openWeights(_ path: String) throws -> MappedFile {
       .badData, "\(path) is a git-lfs pointer, not the weights; run `git lfs pull` in that folder or download the file")
   }
   return file
+}
+
+func checkUnchangedWeights(_ file: MappedFile) throws {
+  do { try file.checkUnchanged() } catch { throw ModelError(.badData, "\(error)") }
 }
 
 extension Collection<UInt8> {

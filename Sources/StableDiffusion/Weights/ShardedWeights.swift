@@ -47,6 +47,7 @@ public final class ShardedWeights: WeightFile {
   }
 
   public func releasePages() { for file in files.values { file.releasePages() } }
+  public func checkUnchanged() throws { for file in files.values { try file.checkUnchanged() } }
 
   private func file(_ name: String) -> (any WeightFile)? { places[name].flatMap { files[$0] } }
 }

@@ -25,6 +25,9 @@ public protocol WeightFile: Sendable {
   /// Tells the system that the numbers read so far are not needed for now: their pages stop counting as this process's
   /// memory, and are read again when touched.
   func releasePages()
+  /// To be called before numbers are read long after the file was opened.
+  /// - Throws: `ModelError` where the file was written to since.
+  func checkUnchanged() throws
 }
 
 extension WeightFile {

@@ -78,7 +78,8 @@ struct PlanJobsCommand: ParsableCommand {
       throw CommandFailure(
         .usage, "clip-length 0 makes the clip one window, which cannot be shared out; set clip-length")
     }
-    try plan.checkMemory(frames: frames, limit: job.memoryLimit)
+    let limit = job.memoryLimit
+    try plan.fitted(frames: frames, limit: limit).checkMemory(frames: frames, limit: limit)
 
     let count = plan.windows(frames: frames).count
     var each = windowsPerJob
@@ -92,7 +93,7 @@ struct PlanJobsCommand: ParsableCommand {
     // Machines that differ are to compute alike.
     var pinned: [String] = []
     if options.settings.precision == nil { pinned.append("--precision=\(plan.precision.rawValue)") }
-    if options.settings.memoryLimit == nil, let limit = job.memoryLimit { pinned.append("--memory-limit=\(limit)") }
+    if options.settings.memoryLimit == nil, let limit { pinned.append("--memory-limit=\(limit)") }
     if options.model == nil, options.config == nil { pinned.append("--model=\(job.directory.path)") }
     return JobFolder(
       path: folder ?? JobFolder.defaultPath,

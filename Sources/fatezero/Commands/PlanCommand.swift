@@ -19,13 +19,15 @@ struct PlanCommand: ParsableCommand {
     let job = try EditJob(options)
     let opened = try StableDiffusionModel(job.directory, device: nil)
     let (size, frames) = try clip(of: job, model: opened)
+    let memoryLimit = job.memoryLimit
     let plan = try EditPlan(
-      model: opened, edits: job.edits, frameSize: size, geometry: job.geometry, mask: options.givenMask)
+      model: opened, edits: job.edits, frameSize: size, geometry: job.geometry, mask: options.givenMask
+    ).fitted(frames: frames, limit: memoryLimit)
     let device = try Device(threads: job.edits[0].threads, precision: plan.precision)
     let report = PlanReport(
       job: job, plan: plan, frames: frames,
       operationsPerSecond: try MachineSpeed.operationsPerSecond(device, cancellation: Interruption.cancellation),
-      memoryLimit: job.memoryLimit, observes: options.report != nil)
+      memoryLimit: memoryLimit, observes: options.report != nil)
     print(report.text)
   }
 

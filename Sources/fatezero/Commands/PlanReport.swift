@@ -52,10 +52,8 @@ struct PlanReport {
     return "\(count) of \(Numerals.count(first, "frame"))" + (last == first ? "" : ", the last of \(last)")
   }
 
-  private var convolutions: Device.Convolutions { plan.convolutions(frames: frames, memoryLimit: memoryLimit) }
-
   private var arithmetic: String {
-    plan.precision.rawValue + (convolutions == .winograd ? ", convolutions by Winograd's filtering in f32" : "")
+    plan.precision.rawValue + (plan.convolutions == .winograd ? ", convolutions by Winograd's filtering in f32" : "")
   }
 
   private var coupling: String {
@@ -70,7 +68,7 @@ struct PlanReport {
   private var framesAtOnce: Int { frames ?? plan.clipLength ?? 1 }
 
   private var memory: String {
-    let peak = plan.peakBytes(frames: frames, convolutions: convolutions)
+    let peak = plan.peakBytes(frames: frames)
     let kept = plan.recordBytes(frames: frames)
     var text = "about \(Numerals.bytes(peak)), "
     if let folder = plan.recordFolder {
@@ -83,6 +81,7 @@ struct PlanReport {
         peak > memoryLimit
         ? ", MORE than the limit of \(Numerals.bytes(memoryLimit))" : "; limit \(Numerals.bytes(memoryLimit))"
     }
+    if let economies = plan.economiesText { text += "; \(economies)" }
     return text
   }
 

@@ -63,6 +63,8 @@ final class EditRun {
     /// nil where the clip does not say.
     let frames: Int?
     let outputs: [String]
+    /// Bytes; decided once: of the machine's memory there is less when the model is loaded.
+    let memoryLimit: Int?
   }
 
   /// - Throws: For whatever would fail before the first window.
@@ -75,7 +77,7 @@ final class EditRun {
     }
     let reader = try MediaReader(
       path: input, options: job.inputOptions, warn: warn, isCancelled: { Interruption.isRequested })
-    let plan = try EditPlan(
+    var plan = try EditPlan(
       model: try checkpoints.model(of: job), edits: job.edits,
       frameSize: FrameSize(width: reader.info.width, height: reader.info.height), geometry: job.geometry,
       mask: options.givenMask)
@@ -84,8 +86,10 @@ final class EditRun {
     if let path = options.trace {
       try checkTrace(path, beside: [input] + outputs, windows: frames.map { plan.windows(frames: $0).count })
     }
-    try plan.checkMemory(frames: frames, limit: job.memoryLimit)
-    return Preparation(reader: reader, plan: plan, frames: frames, outputs: outputs)
+    let memoryLimit = job.memoryLimit
+    plan = plan.fitted(frames: frames, limit: memoryLimit)
+    try plan.checkMemory(frames: frames, limit: memoryLimit)
+    return Preparation(reader: reader, plan: plan, frames: frames, outputs: outputs, memoryLimit: memoryLimit)
   }
 
   /// Finds out what would fail before the first window, and writes nothing.
@@ -150,23 +154,21 @@ final class EditRun {
       case .windows(let range, let results): (.only(range), results)
       case .joining(let results): (.finished, results)
       }
-    // Decided once: of the machine's memory there is less when the model is loaded.
-    let convolutions = plan.convolutions(frames: frameCount, memoryLimit: job.memoryLimit)
-    let engine = { [engines, job] in try engines.engine(of: job, plan: plan, convolutions: convolutions) }
+    let engine = { [engines, job] in try engines.engine(of: job, plan: $0) }
     var expected: Double?
     if selection != .finished {
-      let device = try engines.device(of: job, plan: plan, convolutions: convolutions)
+      let device = try engines.device(of: job, plan: plan)
       let report = PlanReport(
         job: job, plan: plan, frames: frameCount,
         operationsPerSecond: try MachineSpeed.operationsPerSecond(device, cancellation: Interruption.cancellation),
-        memoryLimit: job.memoryLimit, observes: page != nil)
+        memoryLimit: prepared.memoryLimit, observes: page != nil)
       if case .only(let range) = selection {
         tell("windows \(range.lowerBound + 1) to \(range.upperBound) of \(report.headline)")
       } else {
         tell("\(report.headline); \(report.time)")
         expected = frameCount.map { _ in report.seconds }
       }
-      _ = try engine()
+      _ = try engine(plan)
     }
     for (path, writer) in zip(outputs, writers) { tell("\(path == "-" ? "standard output" : path): \(writer.summary)") }
 
@@ -180,7 +182,7 @@ final class EditRun {
     }
     progress.windowCount = windowCount
     let editor = ClipEditor(
-      plan: plan, selection: selection, cancellation: Interruption.cancellation, memoryLimit: job.memoryLimit,
+      plan: plan, selection: selection, cancellation: Interruption.cancellation, memoryLimit: prepared.memoryLimit,
       cache: storage?.inversions, results: results, observes: page != nil, trace: trace, progress: progress.update,
       warn: warn, engine: engine)
     progress.beginWork(expectedSeconds: expected)
@@ -271,5 +273,6 @@ extension PlanReport {
     let count = frames.map { Numerals.count($0, "frame") } ?? "frames"
     return "\(count) of \(plan.frameSize), edited at \(plan.workingSize)"
       + (frames.map { plan.windows(frames: $0).count }.map { $0 > 1 ? " in \($0) windows" : "" } ?? "")
+      + (plan.economiesText.map { "; to save memory: \($0)" } ?? "")
   }
 }

@@ -14,10 +14,10 @@ final class EngineStore {
   private var latest: (key: Key, device: Device, model: StableDiffusionModel?)?
 
   /// The device that a job's model is on, or will be loaded on. What was loaded on another goes: two do not fit.
-  func device(of job: EditJob, plan: EditPlan, convolutions: Device.Convolutions) throws -> Device {
+  func device(of job: EditJob, plan: EditPlan) throws -> Device {
     let key = Key(
       path: job.directory.path, identity: job.directory.identity, options: job.modelOptions,
-      threads: job.edits[0].threads, precision: plan.precision, convolutions: convolutions)
+      threads: job.edits[0].threads, precision: plan.precision, convolutions: plan.convolutions)
     if let latest, latest.key == key { return latest.device }
     latest = nil
     let device = try Device(threads: key.threads, precision: key.precision, convolutions: key.convolutions)
@@ -25,11 +25,12 @@ final class EngineStore {
     return device
   }
 
-  func engine(of job: EditJob, plan: EditPlan, convolutions: Device.Convolutions) throws -> ClipEditor.Engine {
-    let device = try device(of: job, plan: plan, convolutions: convolutions)
+  /// With the weights that the plan begins with, if the model was not there yet.
+  func engine(of job: EditJob, plan: EditPlan) throws -> ClipEditor.Engine {
+    let device = try device(of: job, plan: plan)
     if let model = latest?.model { return ClipEditor.Engine(device: device, model: model) }
     let model = try device.perform(cancellation: Interruption.cancellation) {
-      try StableDiffusionModel(job.directory, device: device)
+      try StableDiffusionModel(job.directory, device: device, components: plan.firstComponents)
     }
     latest?.model = model
     return ClipEditor.Engine(device: device, model: model)

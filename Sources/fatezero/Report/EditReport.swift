@@ -60,6 +60,8 @@ final class EditReport {
     /// Of the clip after inversion and denoising with its own prompt, against the clip.
     var reconstruction: [Similarity] = []
     var phases: [Phase] = []
+    /// What was done without to fit the memory, in words.
+    var economies: String?
     var predictedPeakBytes: Int
     var peakBytes = 0
   }
@@ -81,7 +83,7 @@ final class EditReport {
             uniqueKeysWithValues: Knobs.all.compactMap { knob in
               settings.text(of: knob.name).flatMap { $0 == plain.text(of: knob.name) ? nil : (knob.name, $0) }
             }))
-      }, predictedPeakBytes: plan.peakBytes(frames: frames))
+      }, economies: plan.economiesText, predictedPeakBytes: plan.peakBytes(frames: frames))
     if access("\(folder)/index.html", F_OK) == 0, !overwrite {
       throw CommandFailure(.cannotCreate, "--report \(folder): there is a report already; add -y to replace it")
     }

@@ -163,6 +163,7 @@ struct ReportPage {
       (
         "memory",
         "\(Numerals.bytes(numbers.peakBytes)) at most, \(Numerals.bytes(numbers.predictedPeakBytes)) predicted"
+          + (numbers.economies.map { "; \($0)" } ?? "")
       ),
       ("windows", "\(numbers.windows)"), ("version", numbers.version),
     ]
