@@ -336,6 +336,30 @@ import Testing
     #expect(plan.fitted(frames: 8, limit: nil).convolutions == .direct)
   }
 
+  /// Where the autoencoder needs the most, the tiles are as large as fits.
+  @Test func tilesSuitTheMemory() throws {
+    let plan = try plan(FrameSize(width: 768, height: 640)) {
+      ($0.record, $0.steps) = (.recompute, 1)
+      $0.size = WorkingSize(width: 768, height: 640)
+    }
+    var limit = plan.peakBytes(frames: 1)
+    var sides: [Int] = []
+    while true {
+      let fitted = plan.fitted(frames: 1, limit: limit)
+      let peak = fitted.peakBytes(frames: 1)
+      guard peak <= limit else { break }
+      print("\(limit) bytes: \(peak), \(fitted.economiesText ?? "all")")
+      if let tiling = fitted.tiling {
+        if sides.last != tiling.side { sides.append(tiling.side) }
+        var other = fitted
+        other.tiling = nil
+        #expect(other.peakBytes(frames: 1) > limit)
+      }
+      limit = peak - 1
+    }
+    #expect(!sides.isEmpty && sides == sides.sorted(by: >))
+  }
+
   /// The less memory, the more is done without, until nothing helps; what the user chose is never taken back.
   @Test func economiesSuitTheMemory() throws {
     var last: (peak: Int, plan: EditPlan)?

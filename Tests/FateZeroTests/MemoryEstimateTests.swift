@@ -18,12 +18,14 @@ import Testing
     var blendsLatents = false
     var precision = Settings.Precision.float32
     var economies: Set<Economy> = []
+    /// Latents along the autoencoder's tiles; 0 for none.
+    var tileSide = 0
     var attentionSource = Settings.AttentionSource.inversion
 
     var testDescription: String {
       "\(model), \(frames) frames of \(size.width)x\(size.height), \(record), guidance \(guidanceScale), \(coupling.count) frames of keys, "
         + "\(precision)\(blendsLatents ? ", latents blended" : ""), attention of the \(attentionSource)"
-        + economies.sorted().map { ", \($0)" }.joined()
+        + economies.sorted().map { ", \($0)" }.joined() + (tileSide > 0 ? ", tiles of \(tileSide)" : "")
     }
 
     static let all: [Case] =
@@ -34,6 +36,7 @@ import Testing
         Case(economies: [.encodersLeave]), Case(economies: [.splitGuidance]), Case(economies: [.recomputedAttention]),
         Case(economies: Set(Economy.allCases)), Case(frames: 7, economies: Set(Economy.allCases)),
         Case(economies: [.splitGuidance], attentionSource: .reconstruction),
+        Case(size: WorkingSize(width: 384, height: 192), tileSide: 32),
       ]
       + (Device.Precision.fastest == .bfloat16
         ? [
@@ -64,6 +67,7 @@ import Testing
     var plan = try EditPlan(
       model: try StableDiffusionModel(checkpoint, device: nil), edits: [settings], frameSize: size)
     plan.economies = wanted.economies
+    if wanted.tileSide > 0 { plan.tiling = try AutoencoderTiling(side: wanted.tileSide) }
     let device = try Device(threads: 2, precision: plan.precision)
     let model = try StableDiffusionModel(checkpoint, device: device)
     device.trimMemory()

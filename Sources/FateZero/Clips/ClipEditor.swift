@@ -404,6 +404,7 @@ public final class ClipEditor {
     for text in plan.inversionBasis.texts + ["\(Version.text)", "\(window.carriesAnchor) \(window.carriesPrevious)"] {
       inversion.add(text)
     }
+    if let tiling = plan.tiling { inversion.add("tiles \(tiling.side)") }
     // A reconstruction is guided.
     if plan.reconstructionTokens != nil {
       inversion.add("\(plan.edits[0].settings.guidanceScale) \(plan.negativeTokens[0])")

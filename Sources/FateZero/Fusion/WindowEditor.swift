@@ -92,7 +92,7 @@ final class WindowEditor {
     defer { device.trimMemory() }
     try prepare(.vae)
     let latents = try pictures.enumerated().map { index, picture in
-      let latents = try perform { try model.autoencoder.encode(picture, device: device) }
+      let latents = try perform { try model.autoencoder.encode(picture, tiling: plan.tiling, device: device) }
       guard latents.isFinite else {
         throw EditError(
           .numerics,
@@ -112,7 +112,9 @@ final class WindowEditor {
     var pictures: [Tensor] = []
     for index in 0..<latents.shape[0] {
       try perform {
-        try model.autoencoder.decode(latents.rows(index..<index + 1), device: device) { pictures.append($1) }
+        try model.autoencoder.decode(
+          latents.rows(index..<index + 1), tiling: plan.tiling, device: device
+        ) { pictures.append($1) }
       }
       guard pictures.last?.isFinite ?? false else {
         throw EditError(

@@ -35,7 +35,8 @@ struct CostEstimate: Sendable {
       rows: plan.latentRows, columns: plan.latentColumns, frames: window.total, keyFrames: keyFrames,
       couplingMinWidth: plan.couplingMinWidth)
     let steps = Double(plan.scheduler.steps)
-    let frame = autoencoder.operations(rows: plan.latentRows, columns: plan.latentColumns)
+    let frame = autoencoder.operations(
+      rows: plan.latentRows, columns: plan.latentColumns, tiling: plan.tiling)
     let recomputed =
       plan.record == .recompute
       ? Double((0..<plan.scheduler.steps).filter { edit.needs.wantsAnything(step: $0) }.count) : 0

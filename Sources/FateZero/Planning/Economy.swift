@@ -29,13 +29,13 @@ extension EditPlan {
   /// The same plan in the fastest way that fits; where none does, in the most frugal one.
   ///
   /// Economies are made from the cheapest on until the run fits, and those that it fits without are then taken back, the
-  /// costliest first.
+  /// costliest first. Tiles, which change the frames, are the last resort.
   /// - Parameters:
   ///   - frames: Of the clip; nil where nobody knows yet, which is taken for more than one window.
   ///   - limit: Bytes; nil where nobody knows: then nothing is saved, and nothing taken for speed.
   public func fitted(frames: Int?, limit: Int?) -> EditPlan {
     var plan = self
-    (plan.convolutions, plan.economies) = (.direct, [])
+    (plan.convolutions, plan.economies, plan.tiling) = (.direct, [], nil)
     guard let limit else { return plan }
     func fits(_ plan: EditPlan) -> Bool { plan.peakBytes(frames: frames) <= limit }
     if Device.Convolutions.winograd.isAvailable {
@@ -44,6 +44,8 @@ extension EditPlan {
       plan.convolutions = .direct
     }
     for economy in Economy.allCases where !fits(plan) && allows(economy) { plan.economies.insert(economy) }
+    let tilings = AutoencoderTiling.candidates(rows: latentRows, columns: latentColumns)
+    for tiling in tilings where !fits(plan) { plan.tiling = tiling }
     guard fits(plan) else { return plan }
     for economy in plan.economies.sorted(by: >) {
       plan.economies.remove(economy)
@@ -70,16 +72,20 @@ extension EditPlan {
   /// Networks that are loaded before the first window: those that stay, and the one that works first.
   public var firstComponents: Set<ModelComponent> { staying.union([.textEncoder]) }
 
-  /// The economies in words; nil where there is none.
+  /// The economies and tiles in words; nil where there are none.
   public var economiesText: String? {
     let isInTurns = leaving.count == ModelComponent.allCases.count
-    let texts = economies.sorted().compactMap { economy -> String? in
+    var texts = economies.sorted().compactMap { economy -> String? in
       switch economy {
       case .encodersLeave: isInTurns ? "the parts of the model take turns" : "text encoder and autoencoder leave"
       case .unetLeaves: isInTurns ? nil : "the UNet leaves"
       case .splitGuidance: "guidance in two passes"
       case .recomputedAttention: "attention recomputed"
       }
+    }
+    if let tiling {
+      let side = tiling.side * workingSize.width / latentColumns
+      texts.append("the autoencoder works in tiles of \(side)x\(side)")
     }
     return texts.isEmpty ? nil : texts.joined(separator: ", ")
   }

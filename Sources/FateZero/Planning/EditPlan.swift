@@ -60,6 +60,9 @@ public struct EditPlan: Sendable {
   public internal(set) var convolutions = Device.Convolutions.direct
   /// What is done without to fit the memory.
   public internal(set) var economies: Set<Economy> = []
+  /// How the autoencoder cuts frames that are larger than a tile, where nothing else fits: colours may change a little from
+  /// tile to tile. nil: not at all.
+  public internal(set) var tiling: AutoencoderTiling?
   /// Where the record's files lie while they are needed; nil where it is in memory, or there is none.
   public let recordFolder: String?
   /// What the device is to compute in.

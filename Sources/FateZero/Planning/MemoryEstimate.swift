@@ -94,7 +94,10 @@ struct MemoryEstimate {
   }
 
   var encoding: Double {
-    rehearse { autoencoder.rehearseEncoding(&$0, rows: plan.latentRows, columns: plan.latentColumns) }
+    rehearse {
+      autoencoder.rehearseEncoding(
+        &$0, rows: plan.latentRows, columns: plan.latentColumns, tiling: plan.tiling)
+    }
   }
 
   /// The pictures are kept.
@@ -102,7 +105,8 @@ struct MemoryEstimate {
     var memory = MemoryRehearsal(threads: plan.threads, precision: plan.precision, convolutions: plan.convolutions)
     let rehearsed = min(window.count, 8)
     for _ in 0..<rehearsed {
-      autoencoder.rehearseDecoding(&memory, rows: plan.latentRows, columns: plan.latentColumns)
+      autoencoder.rehearseDecoding(
+        &memory, rows: plan.latentRows, columns: plan.latentColumns, tiling: plan.tiling)
     }
     return memory.peak + picture * Double(window.count - rehearsed)
   }
