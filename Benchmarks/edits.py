@@ -3,7 +3,8 @@
     python Benchmarks/edits.py FATEZERO WORK [--steps N] [--rounds N] [--only edits|memory|growth] [--full]
 
 FATEZERO is the command of `swift build --product fatezero`. WORK keeps the model, clips and `edits.json`. Each run is a
-process of its own. `--full` measures the memory of every combination of precision, convolutions, record and coupling.
+process of its own. `--steps` are those of whole edits and of memory (by default 5 and 2). `--full` measures the memory of
+every combination of precision, convolutions, record and coupling.
 """
 
 import argparse
@@ -81,13 +82,17 @@ class Edit:
         _, status, usage = ended if ended[0] else os.wait4(process.pid, 0)
         if status and not until:
             raise RuntimeError(errors)
-        phases, last = {}, 0.0
+        steps, last = {}, 0.0
         for block in self.blocks(progress):
             now = int(block["elapsed_us"]) / 1e6
-            phase = block["phase"] if block["step"] != "0" else "load"
-            phases[phase] = phases.get(phase, 0) + now - last
+            steps.setdefault(block["phase"] if block["step"] != "0" else "load", []).append(now - last)
             last = now
-        return {"phases": phases, "peak": usage.ru_maxrss * 1024, "seconds": time.monotonic() - began}
+        return {
+            "steps": steps,
+            "phases": {phase: sum(seconds) for phase, seconds in steps.items()},
+            "peak": usage.ru_maxrss * 1024,
+            "seconds": time.monotonic() - began,
+        }
 
     @staticmethod
     def blocks(progress):
@@ -132,41 +137,60 @@ def whole_edits(edit, steps, rounds):
         }
         seconds = statistics.median(report["seconds"] for report in all_of)
         planned = statistics.median(report["planned seconds"] for report in all_of)
-        rows.append({"what": name, "steps": steps, "phases": phases, "seconds": seconds, "planned": planned})
+        # The inversion's first step also lays out the weights.
+        inverted = [second for report in all_of for second in report["steps"]["invert"][1:]]
+        edited = [second for report in all_of for second in report["steps"]["edit"]]
+        passes = statistics.median(inverted) + statistics.median(edited)
+        rows.append(
+            {"what": name, "steps": steps, "phases": phases, "seconds": seconds, "planned": planned, "passes": passes}
+        )
         times = [f"{phases.get(phase, 0):.1f}" for phase in ("load", "encode", "invert", "edit", "decode")]
         row(name, *times, f"{seconds:.1f}", f"{planned:.0f}")
-    plain, fused = (entry["phases"]["invert"] + entry["phases"]["edit"] for entry in rows)
-    print(f"\nThe fusion takes {100 * (fused / plain - 1):.1f} % more than inversion and generation.", flush=True)
+    plain, fused = (entry["passes"] for entry in rows)
+    print(
+        f"\nA step of inversion and one of the edit take {plain:.2f} s together, {fused:.2f} s with the fusion (medians): "
+        f"{100 * (fused / plain - 1):+.1f} %.",
+        flush=True,
+    )
     return rows
 
 
 def memory(edit, steps, combinations):
     table(
         f"Memory, of which the most is held at the first edit step: 8 frames of 512x512, {steps} steps, in GB (10^9 bytes)",
-        ["precision", "convolutions", "coupling", "record", "record bytes", "planned peak", "peak", "peak/planned"],
+        ["precision", "convolutions", "coupling", "record", "record bytes", "planned peak", "peak", "peak/planned",
+         "of 50 steps: record bytes", "planned peak"],
     )
     rows = []
     for precision, convolutions, coupling, (record, options) in combinations:
-        options = ["--precision", precision, "--frame-coupling", coupling, *options]
-        planned = edit(steps=steps, options=[*options, "--memory-limit", "1"]).planned()
-        if convolutions == "direct":
-            options += ["--memory-limit", str(int(planned["planned peak"] * 1.03) + 2**20)]
-        run = edit(steps=steps, options=options)
-        planned = run.planned()
+
+        def prepared(steps, options=(precision, coupling, options), convolutions=convolutions):
+            precision, coupling, more = options
+            options = ["--precision", precision, "--frame-coupling", coupling, *more]
+            run = edit(steps=steps, options=options)
+            if convolutions == "direct":
+                # Winograd's weights are what is gone without first.
+                limit = int(run.planned()["planned peak"] * 0.97)
+                run = edit(steps=steps, options=[*options, "--memory-limit", limit])
+            return run, run.planned()
+
+        run, planned = prepared(steps)
+        _, of_50_steps = prepared(50)
         # Winograd's weights are made when they are first used, the decoder's last.
         report = planned | run.run(until="edit" if convolutions == "direct" else "decode")
         case = {"precision": precision, "convolutions": convolutions, "coupling": coupling, "record": record}
-        rows.append(case | report)
+        rows.append(case | report | {"of 50 steps": of_50_steps})
         row(
             precision, convolutions, coupling, record, gigabytes(report["record"]), gigabytes(report["planned peak"]),
             gigabytes(report["peak"]), f"{report['peak'] / report['planned peak']:.3f}",
+            gigabytes(of_50_steps["record"]), gigabytes(of_50_steps["planned peak"]),
         )
     return rows
 
 
-def growth(edit, rounds):
+def growth(edit):
     table(
-        "Growth: one step, bf16 where there is, frame-coupling self+middle",
+        "Growth: 3 steps, bf16 where there is, frame-coupling self+middle",
         ["frames", "window", "size", "edit, s a frame", "peak, GB", "planned, GB"],
     )
     cases = [(frames, 0, 512) for frames in (1, 2, 4, 8, 16)] + [(2, 0, side) for side in (256, 384, 640, 768)]
@@ -174,16 +198,15 @@ def growth(edit, rounds):
     cases += [(frames, 2, 512) for frames in (4, 8)]
     rows = []
     for frames, window, side in cases:
-        run = edit(frames=frames, side=side, options=["--frame-coupling", "self+middle", "--clip-length", str(window)])
-        until = None if window else "decode"
-        reports = [run.planned() | run.run(until=until) for _ in range(rounds)]
-        # The inversion's first step also lays out the weights.
-        seconds = statistics.median(report["phases"]["edit"] for report in reports) / frames
-        peak = max(report["peak"] for report in reports)
-        rows.append({"frames": frames, "window": window, "side": side, "edit seconds": seconds} | reports[0] | {"peak": peak})
+        options = ["--frame-coupling", "self+middle", "--clip-length", window]
+        run = edit(frames=frames, side=side, steps=3, options=options)
+        report = run.planned() | run.run(until=None if window else "decode")
+        steps = report["steps"]["edit"]
+        seconds = (sum(steps) / 3 if window else statistics.median(steps)) / frames
+        rows.append({"frames": frames, "window": window, "side": side, "edit seconds": seconds} | report)
         row(
-            frames, window or "all", f"{side}x{side}", f"{seconds:.2f}", gigabytes(peak),
-            gigabytes(reports[0]["planned peak"]),
+            frames, window or "all", f"{side}x{side}", f"{seconds:.2f}", gigabytes(report["peak"]),
+            gigabytes(report["planned peak"]),
         )
     return rows
 
@@ -192,8 +215,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("fatezero", type=pathlib.Path)
     parser.add_argument("work", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--rounds", type=int, default=2, help="of whole edits")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--only", choices=["edits", "memory", "growth"])
     arguments = parser.parse_args()
@@ -206,7 +229,7 @@ def main():
         return Edit(arguments.fatezero, work, **given)
 
     records = {
-        "in memory": [],
+        "in memory": ["--record", "queries-keys"],
         "in files": ["--record-dir", work],
         "recomputed": ["--record", "recompute"],
     }
@@ -217,9 +240,9 @@ def main():
     )
     results = json.loads((work / "edits.json").read_text()) if (work / "edits.json").exists() else {}
     parts = {
-        "edits": lambda: whole_edits(edit, arguments.steps, arguments.rounds),
-        "memory": lambda: memory(edit, arguments.steps, combinations),
-        "growth": lambda: growth(edit, arguments.rounds),
+        "edits": lambda: whole_edits(edit, arguments.steps or 5, arguments.rounds),
+        "memory": lambda: memory(edit, arguments.steps or 2, combinations),
+        "growth": lambda: growth(edit),
     }
     for name, part in parts.items():
         if arguments.only in (None, name):

@@ -35,7 +35,8 @@ import Tensors
     let device = try Device(threads: threads, precision: precision, convolutions: winograd ? .winograd : .direct)
     let clock = ContinuousClock()
     let began = clock.now
-    let model = try StableDiffusionModel(try Checkpoint(path: model), device: device)
+    let model = try StableDiffusionModel(
+      try Checkpoint(path: model), device: device, components: part == .unet ? [.unet] : [.vae])
     let load = seconds(clock.now - began)
     let channels = part == .encode ? 3 : model.autoencoder.configuration.latentChannels
     let input = try numbers(input, sides + [channels])
