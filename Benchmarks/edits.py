@@ -61,7 +61,7 @@ class Edit:
         )
         clock = re.search(r"time: about ([\d:]+)", text)[1]
         seconds = sum(int(part) * 60**power for power, part in enumerate(reversed(clock.split(":"))))
-        return {"planned peak": peak, "record": kept, "planned seconds": seconds}
+        return {"planned peak": peak, "record": kept, "planned seconds": seconds, "winograd": "Winograd" in text}
 
     def run(self, until=None):
         """- until: the phase whose first step ends the run; what follows needs less memory."""
@@ -155,33 +155,38 @@ def whole_edits(edit, steps, rounds):
     return rows
 
 
+def fitting(edit, way, steps, options):
+    """The options under which the plan takes a way: Winograd's convolutions, direct ones, or as little as it can."""
+    if way == "Winograd":
+        return []
+    limit = "1" if way == "least" else "1000G"
+    planned = edit(steps=steps, options=[*options, "--memory-limit", limit]).planned()
+    # What is printed is rounded; a little less than Winograd's convolutions take is ample for direct ones.
+    share = 0.95 if planned["winograd"] else 1.03
+    return ["--memory-limit", str(int(planned["planned peak"] * share) + 2**20)]
+
+
 def memory(edit, steps, combinations):
     table(
         f"Memory, of which the most is held at the first edit step: 8 frames of 512x512, {steps} steps, in GB (10^9 bytes)",
-        ["precision", "convolutions", "coupling", "record", "record bytes", "planned peak", "peak", "peak/planned",
+        ["precision", "way", "coupling", "record", "record bytes", "planned peak", "peak", "peak/planned",
          "of 50 steps: record bytes", "planned peak"],
     )
     rows = []
-    for precision, convolutions, coupling, (record, options) in combinations:
+    for precision, way, coupling, (record, options) in combinations:
+        options = ["--precision", precision, "--frame-coupling", coupling, *options]
 
-        def prepared(steps, options=(precision, coupling, options), convolutions=convolutions):
-            precision, coupling, more = options
-            options = ["--precision", precision, "--frame-coupling", coupling, *more]
-            run = edit(steps=steps, options=options)
-            if convolutions == "direct":
-                # Winograd's weights are what is gone without first.
-                limit = int(run.planned()["planned peak"] * 0.97)
-                run = edit(steps=steps, options=[*options, "--memory-limit", limit])
-            return run, run.planned()
+        def prepared(steps, way=way, options=options):
+            return edit(steps=steps, options=options + fitting(edit, way, steps=steps, options=options))
 
-        run, planned = prepared(steps)
-        _, of_50_steps = prepared(50)
-        # Winograd's weights are made when they are first used, the decoder's last.
-        report = planned | run.run(until="edit" if convolutions == "direct" else "decode")
-        case = {"precision": precision, "convolutions": convolutions, "coupling": coupling, "record": record}
+        run, of_50_steps = prepared(steps), prepared(50).planned()
+        planned = run.planned()
+        # Winograd's weights are made when they are first used, the decoder's last; with economies it may need the most.
+        report = planned | run.run(until="edit" if way == "direct" else "decode")
+        case = {"precision": precision, "way": way, "coupling": coupling, "record": record}
         rows.append(case | report | {"of 50 steps": of_50_steps})
         row(
-            precision, convolutions, coupling, record, gigabytes(report["record"]), gigabytes(report["planned peak"]),
+            precision, way, coupling, record, gigabytes(report["record"]), gigabytes(report["planned peak"]),
             gigabytes(report["peak"]), f"{report['peak'] / report['planned peak']:.3f}",
             gigabytes(of_50_steps["record"]), gigabytes(of_50_steps["planned peak"]),
         )
@@ -235,9 +240,15 @@ def main():
     }
     fast = "bf16" if "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text() else "f32"
     precisions = sorted({"f32", fast}) if arguments.full else [fast]
-    combinations = itertools.product(
-        precisions, ["direct", "Winograd"] if arguments.full else ["direct"], ["middle", "self+middle"], records.items()
-    )
+    ways = ["direct", "least", "Winograd"] if arguments.full else ["direct", "least"]
+    combinations = [
+        (precision, way, coupling, record)
+        for precision, way, coupling, record in itertools.product(
+            precisions, ways, ["middle", "self+middle"], records.items()
+        )
+        # What takes the least keeps nothing.
+        if way != "least" or record[0] == "recomputed"
+    ]
     results = json.loads((work / "edits.json").read_text()) if (work / "edits.json").exists() else {}
     parts = {
         "edits": lambda: whole_edits(edit, arguments.steps or 5, arguments.rounds),

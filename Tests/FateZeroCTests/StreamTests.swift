@@ -55,6 +55,33 @@ import Testing
     #expect(try editor.received(like: clip[0]).isEmpty)
   }
 
+  /// What left under a limit comes back for a clip without one, and leaves again for one with it.
+  @Test func aContextWhoseMemoryIsShort() throws {
+    let clip = PixelBuffer.clip(4)
+    var settings = Settings()
+    try settings.apply([
+      ("edit", "a [cat -> tiger] on the grass"), ("size", "64x64"), ("steps", "2"), ("clip-length", "3"),
+      ("threads", "1"),
+    ])
+    let plan = try EditPlan(
+      model: try StableDiffusionModel(Checkpoint(path: Editor.model), device: nil), edits: [settings],
+      frameSize: FrameSize(width: clip[0].width, height: clip[0].height))
+    let limit = plan.fitted(frames: nil, limit: 1).peakBytes(frames: nil)
+    let fitted = plan.fitted(frames: nil, limit: limit)
+    let text = try #require(fitted.economiesText)
+    let editor = try Editor([("memory-limit", "\(limit)")])
+    let saving = try editor.stream(clip)
+    #expect(editor.messages.contains { $0.text.hasSuffix("; to save memory: \(text)") })
+    // Those parts of the model that stay are loaded before the first window, and the text encoder.
+    let parts = Int64(fitted.firstComponents.count)
+    #expect(parts < 3)
+    #expect(editor.progress.filter { $0.phase == FATEZERO_PHASE_LOAD }.map { Int64($0.step) } == Array(0...parts))
+    try editor.set("memory-limit", nil)
+    #expect(try editor.stream(clip).map(\.colours) == edited(clip))
+    try editor.set("memory-limit", "\(limit)")
+    #expect(try editor.stream(clip).map(\.colours) == saving.map(\.colours))
+  }
+
   @Test func whatIsToldOnTheWay() throws {
     let editor = try Editor()
     _ = try editor.stream(PixelBuffer.clip(5))
