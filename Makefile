@@ -77,7 +77,7 @@ bench: setup ## Time passes and whole edits at Stable Diffusion 1.5's size, and 
 	$(BUILD) --product Passes
 	$(BUILD) --product fatezero
 	python=$$(Scripts/python-environment.sh $(TRAINING)/venv-benchmarks Benchmarks/requirements.txt) && \
-	  export OMP_WAIT_POLICY=passive && $$python Benchmarks/speed.py $(BUILT)/Passes $(TRAINING)/benchmarks && \
+	  export OMP_WAIT_POLICY=passive && $$python Benchmarks/speed.py $(BUILT)/Passes $(TRAINING)/benchmarks --rounds 2 && \
 	  $$python Benchmarks/edits.py $(FATEZERO) $(TRAINING)/benchmarks
 
 bench-peers: setup ## The passes beside diffusers on PyTorch and OpenVINO, in f32 and bf16: an hour.

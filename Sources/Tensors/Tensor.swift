@@ -104,8 +104,9 @@ public struct Tensor: Sendable {
     fwrite(bytes, 1, byteCount, file) == byteCount
   }
 
-  /// Whether no element is infinite or not a number. Of float32 tensors.
+  /// Whether no element is infinite or not a number.
   public var isFinite: Bool {
+    guard elementType == .float32 else { return floats.allSatisfy(\.isFinite) }
     let numbers = floatPointer
     for index in 0..<count where !numbers[index].isFinite { return false }
     return true
