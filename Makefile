@@ -73,14 +73,14 @@ train: ## Train Toy World from nothing into .training/toyworld: hours, or minute
 quality: setup build ## Measure the quality of edits and remake the table of docs/QUALITY.md.
 	Benchmarks/quality/run.sh $(TRAINING)
 
-bench: setup ## Time passes and whole edits at Stable Diffusion 1.5's size, and their memory (docs/PERFORMANCE.md): an hour.
+bench: setup ## Time passes and whole edits at Stable Diffusion 1.5's size, and their memory (docs/PERFORMANCE.md): half an hour.
 	$(BUILD) --product Passes
 	$(BUILD) --product fatezero
 	python=$$(Scripts/python-environment.sh $(TRAINING)/venv-benchmarks Benchmarks/requirements.txt) && \
 	  export OMP_WAIT_POLICY=passive && $$python Benchmarks/speed.py $(BUILT)/Passes $(TRAINING)/benchmarks --rounds 1 && \
 	  $$python Benchmarks/edits.py $(FATEZERO) $(TRAINING)/benchmarks
 
-bench-peers: setup ## The passes beside diffusers on PyTorch and OpenVINO, in f32 and bf16: an hour.
+bench-peers: setup ## The passes beside diffusers on PyTorch and OpenVINO, in f32 and bf16: half an hour.
 	$(BUILD) --product Passes
 	python=$$(Scripts/python-environment.sh $(TRAINING)/venv-peers Benchmarks/requirements-peers.txt) && \
 	  OMP_WAIT_POLICY=passive $$python Benchmarks/speed.py $(BUILT)/Passes $(TRAINING)/benchmarks --peers

@@ -36,7 +36,7 @@ extension Device {
     try requireFactors(x, in: "rounding")
     if holdsFactors(x) { return x }
     return try run {
-      let y = try makeFactors(x.shape)
+      let y = try makeResult(x.shape, asFactors: true)
       try round(x, into: y.storage.base)
       return y
     }
@@ -68,7 +68,7 @@ extension Device {
   /// where they lie.
   func factors(_ x: Tensor) throws -> UnsafeMutableRawPointer {
     if holdsFactors(x) { return UnsafeMutableRawPointer(mutating: x.bytes) }
-    let rounded = try workspace(byteCount: x.count * 2).base
+    let rounded = try workspace(byteCount: x.count * precision.byteCount).base
     try round(x, into: rounded)
     return rounded
   }

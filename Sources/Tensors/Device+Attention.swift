@@ -11,7 +11,7 @@ extension Device {
     let extents = try AttentionExtents(
       operands, values: values, valueFrames: operands.keyFrames, heads: heads, precision: precision)
     return try run {
-      let result = try makeFactors(operands.queries.shape)
+      let result = try makeResult(operands.queries.shape, asFactors: true)
       try attend(
         operands, values: values, valueFrames: operands.keyFrames, extents: extents, scale: scale, causal: causal,
         rows: extents.allRows, shares: nil, into: result)
@@ -268,7 +268,7 @@ extension AttentionExtents {
   /// - Throws: `TensorError` where the shapes do not fit each other or a list names a frame that is not there.
   init(_ operands: AttentionOperands, heads: Int, precision: Device.Precision = .float32) throws {
     let (queries, keys) = (operands.queries, operands.keys)
-    for tensor in [queries, keys] { try Self.requireNumbers(tensor, precision) }
+    for tensor in [queries, keys] { try precision.requireFactors(tensor, in: "attention") }
     guard queries.shape.count == 3, keys.shape.count == 3, heads > 0, queries.shape[2] > 0,
       queries.shape[2] == keys.shape[2], queries.shape[2] % heads == 0, keys.shape[1] > 0
     else { throw TensorError("queries \(queries.shape) and keys \(keys.shape) do not fit \(heads) heads") }
@@ -286,17 +286,11 @@ extension AttentionExtents {
     _ operands: AttentionOperands, values: Tensor, valueFrames: [[Int]], heads: Int, precision: Device.Precision
   ) throws {
     try self.init(operands, heads: heads, precision: precision)
-    try Self.requireNumbers(values, precision)
+    try precision.requireFactors(values, in: "attention")
     guard values.shape.count == 3, values.shape[1] == keyTokens, values.shape[2] == width,
       valueFrames.map(\.count) == operands.keyFrames.map(\.count),
       valueFrames.allSatisfy({ $0.allSatisfy((0..<values.shape[0]).contains) })
     else { throw TensorError("values \(values.shape) of the frames \(valueFrames) do not fit \(operands.keys.shape)") }
-  }
-
-  private static func requireNumbers(_ tensor: Tensor, _ precision: Device.Precision) throws {
-    guard tensor.isReadableAsFloat || tensor.elementType == .bfloat16 && precision == .bfloat16 else {
-      throw TensorError("attention needs float32, not \(tensor.elementType) of shape \(tensor.shape): convert it first")
-    }
   }
 
   /// Every query row of every frame.

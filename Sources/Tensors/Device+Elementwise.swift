@@ -37,7 +37,7 @@ extension Device {
     let channels = last / 2
     return try run {
       let shape = Array(x.shape.dropLast()) + [channels]
-      let y = try asFactors ? makeFactors(shape) : makeResult(shape)
+      let y = try makeResult(shape, asFactors: asFactors)
       let input = x.floatPointer
       try parallel(count: y.count / channels, grain: Device.grain / channels) {
         kernel_geglu(

@@ -34,7 +34,7 @@ extension Device {
       throw TensorError("cannot add \(addend?.shape ?? []) to the \(shape) that a linear layer gives")
     }
     return try run {
-      let y = try asFactors ? makeFactors(shape) : makeResult(shape)
+      let y = try makeResult(shape, asFactors: asFactors)
       let rows = x.count / layer.inputs
       if rows > 0 { try layer.packed.apply(x, rows: rows, activation: activation, addend: addend, into: y, on: self) }
       return y

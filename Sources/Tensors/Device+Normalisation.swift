@@ -25,7 +25,7 @@ extension Device {
       throw TensorError("group norm is followed by no activation or SiLU, not \(activation)")
     }
     return try run {
-      let y = try asFactors ? makeFactors(x.shape) : makeResult(x.shape)
+      let y = try makeResult(x.shape, asFactors: asFactors)
       guard x.count > 0 else { return y }
       let sets = frames / framesPerStatistic
       let rows = x.count / channels / sets
@@ -41,8 +41,7 @@ extension Device {
         kernel_channel_affine(
           input + start, means.floatPointer + set * channels, scales.floatPointer + set * channels,
           shifts.floatPointer + set * channels, activation == .silu, y.mutableAddress(of: start),
-          y.elementType == .bfloat16,
-          min(piece, rows - first), channels)
+          y.elementType == .bfloat16, min(piece, rows - first), channels)
       }
       return y
     }
@@ -114,7 +113,7 @@ extension Device {
       throw TensorError("layer norm of \(x.shape) has a weight \(weight.shape) and a bias \(bias.shape)")
     }
     return try run {
-      let y = try asFactors ? makeFactors(x.shape) : makeResult(x.shape)
+      let y = try makeResult(x.shape, asFactors: asFactors)
       let input = x.floatPointer
       try parallel(count: x.count / channels, grain: Device.grain / channels) { rows in
         let start = rows.lowerBound * channels

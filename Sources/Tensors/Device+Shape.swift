@@ -31,7 +31,7 @@ extension Device {
     for part in parts where !areFactors { try requireFloat32(part, in: "a concatenation") }
     return try run {
       let joined = [parts.reduce(0) { $0 + $1.shape[0] }] + shape.dropFirst()
-      let y = try areFactors ? makeFactors(joined) : makeResult(joined)
+      let y = try makeResult(joined, asFactors: areFactors)
       var first = 0
       for part in parts {
         try copy(part, into: y.rows(first..<first + part.shape[0]))

@@ -3,8 +3,8 @@ import CKernels
 /// Where tensors are computed: one implementation of the operators, its threads and its memory.
 ///
 /// Every operator is a method here (`Device+Linear.swift`, `Device+Attention.swift`, ...), takes float32 tensors and
-/// returns new ones (what is multiplied next, and nothing else, may be factors: see `Precision`), and looks at the cancellation of the running `perform` before it begins. Operators run one at a
-/// time, on one thread of the process (`ComputeThread`), and each uses all of its device's threads. For the same operands
+/// returns new ones (what is multiplied next, and nothing else, may be factors: see `Precision`), and looks at the
+/// cancellation of the running `perform` before it begins. Operators run one at a time, on one thread of the process (`ComputeThread`), and each uses all of its device's threads. For the same operands
 /// and thread count the results are the same, byte for byte.
 ///
 /// Not-a-number and infinities are carried through as IEEE arithmetic does; no operator looks for them.
@@ -200,16 +200,10 @@ extension Device {
 // MARK: - Operands and results
 
 extension Device {
-  /// A tensor to be filled, from the pool.
-  func makeResult(_ shape: [Int]) throws -> Tensor {
+  /// A tensor to be filled, from the pool: with float32 numbers, or with factors.
+  func makeResult(_ shape: [Int], asFactors: Bool = false) throws -> Tensor {
     guard let count = Tensor.count(of: shape) else { throw TensorError("the shape \(shape) is not one of a tensor") }
-    return Tensor(shape: shape, elementType: .float32, storage: try TensorStorage(byteCount: count * 4, pool: pool))
-  }
-
-  /// A tensor to be filled with factors, from the pool.
-  func makeFactors(_ shape: [Int]) throws -> Tensor {
-    guard let count = Tensor.count(of: shape) else { throw TensorError("the shape \(shape) is not one of a tensor") }
-    let type = precision.factorType
+    let type = asFactors ? precision.factorType : .float32
     return Tensor(
       shape: shape, elementType: type, storage: try TensorStorage(byteCount: count * type.byteCount, pool: pool))
   }
@@ -218,15 +212,19 @@ extension Device {
   func holdsFactors(_ x: Tensor) -> Bool { x.elementType == precision.factorType }
 
   /// Throws unless `x` is factors or can be read as float32 in place.
-  func requireFactors(_ x: Tensor, in operation: String) throws {
-    if x.elementType != .bfloat16 || precision != .bfloat16 { try requireFloat32(x, in: operation) }
-  }
+  func requireFactors(_ x: Tensor, in operation: String) throws { try precision.requireFactors(x, in: operation) }
 
   /// Throws unless `tensor` can be read as float32 in place.
   func requireFloat32(_ tensors: Tensor?..., in operation: String) throws {
-    for case let tensor? in tensors where !tensor.isReadableAsFloat {
-      throw TensorError(
-        "\(operation) needs float32, not \(tensor.elementType) of shape \(tensor.shape): convert it first")
+    for case let tensor? in tensors { try Precision.float32.requireFactors(tensor, in: operation) }
+  }
+}
+
+extension Device.Precision {
+  /// Throws unless `x` is factors of a device of this precision or can be read as float32 in place.
+  func requireFactors(_ x: Tensor, in operation: String) throws {
+    guard x.isReadableAsFloat || x.elementType == .bfloat16 && self == .bfloat16 else {
+      throw TensorError("\(operation) needs float32, not \(x.elementType) of shape \(x.shape): convert it first")
     }
   }
 }

@@ -120,9 +120,9 @@ public struct MemoryRehearsal: Sendable {
   }
 
   private func convolvesByWinograd(_ inputs: Int, _ outputs: Int, stride: Int, rows: Int, columns: Int) -> Bool {
-    convolutions == .winograd
-      && Device.suitsWinograd(
-        inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns, precision: precision)
+    Device.convolvesByWinograd(
+      inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns, precision: precision,
+      convolutions: convolutions)
   }
 
   /// A norm of images of (rows, columns, inputs), of which a 3x3 convolution takes the result.

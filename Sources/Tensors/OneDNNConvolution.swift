@@ -23,7 +23,7 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
   ) throws {
     (self.engine, self.bias, self.geometry) = (engine, bias, geometry)
     // Which algorithm it is depends on the image: packed when that is known.
-    let isOpen = device.convolutions == .winograd && OneDNNWinograd.suits(geometry, precision: device.precision)
+    let isOpen = OneDNNWinograd.suits(geometry, on: device)
     stored = isOpen ? weight : nil
     if !isOpen { weights = try pack(try device.unpackedWeights(weight)) }
   }
@@ -43,9 +43,8 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
 
   func apply(_ x: Tensor, addend: Tensor?, into y: Tensor, on device: Device) throws {
     if let stored,
-      Device.suitsWinograd(
-        inputs: geometry.inputs, outputs: geometry.outputs, stride: 1, rows: x.shape[1], columns: x.shape[2],
-        precision: device.precision)
+      device.convolvesByWinograd(
+        inputs: geometry.inputs, outputs: geometry.outputs, stride: 1, rows: x.shape[1], columns: x.shape[2])
     {
       if winograd == nil {
         winograd = try OneDNNWinograd(

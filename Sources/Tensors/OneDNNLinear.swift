@@ -27,8 +27,7 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
     )
     let asked = try OneDNNLinear.primitive(
       Key(rows: OneDNNLinear.typicalRows, activation: .none, adds: false, resultType: .float32), inputs: inputs,
-      outputs: outputs,
-      hasBias: bias != nil,
+      outputs: outputs, hasBias: bias != nil,
       weights: try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any, engine.factorType), engine: engine)
     weights = OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
   }

@@ -36,11 +36,10 @@ final class OneDNNWinograd {
   private static let planLimit = 16
 
   /// Whether some images suit.
-  static func suits(_ geometry: ConvolutionGeometry, precision: Device.Precision) -> Bool {
+  static func suits(_ geometry: ConvolutionGeometry, on device: Device) -> Bool {
     geometry.isOfWinogradsForm
-      && Device.suitsWinograd(
-        inputs: geometry.inputs, outputs: geometry.outputs, stride: geometry.stride, rows: .max, columns: .max,
-        precision: precision)
+      && device.convolvesByWinograd(
+        inputs: geometry.inputs, outputs: geometry.outputs, stride: geometry.stride, rows: .max, columns: .max)
   }
 
   /// nil where the processor or the library has no such convolution.
@@ -171,19 +170,18 @@ final class OneDNNWinograd {
 extension Device {
   /// Whether a 3x3 convolution of images of (n, rows, columns, inputs) is computed by Winograd's way on this device.
   func convolvesByWinograd(inputs: Int, outputs: Int, stride: Int, rows: Int, columns: Int) -> Bool {
-    convolutions == .winograd
-      && Device.suitsWinograd(
-        inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns, precision: precision)
+    Device.convolvesByWinograd(
+      inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns, precision: precision,
+      convolutions: convolutions)
   }
 
-  /// Whether a 3x3 convolution is computed by Winograd's way where that is allowed. Fewer channels or pixels gain nothing;
-  /// the library works on blocks of 16 channels. In bf16 the direct way is as fast at 16x16 pixels, where most of the weights
-  /// are.
-  public static func suitsWinograd(
-    inputs: Int, outputs: Int, stride: Int, rows: Int, columns: Int, precision: Precision
+  /// Whether it is on a device that is made so: where that is allowed and pays. Fewer channels or pixels gain nothing; the
+  /// library works on blocks of 16 channels. In bf16 the direct way is as fast at 16x16 pixels, where most of the weights are.
+  public static func convolvesByWinograd(
+    inputs: Int, outputs: Int, stride: Int, rows: Int, columns: Int, precision: Precision, convolutions: Convolutions
   ) -> Bool {
     let fewest = precision == .bfloat16 ? 32 : 16
-    return stride == 1 && min(inputs, outputs) >= 64 && inputs % 16 == 0 && outputs % 16 == 0
-      && min(rows, columns) >= fewest
+    return convolutions == .winograd && stride == 1 && min(inputs, outputs) >= 64 && inputs % 16 == 0
+      && outputs % 16 == 0 && min(rows, columns) >= fewest
   }
 }

@@ -14,7 +14,8 @@ public final class UpsamplingConvolutionLayer: @unchecked Sendable {
   /// As they were stored: mapped ones cost no memory.
   private let weight: Tensor, bias: Tensor?
   private var whole: ConvolutionLayer?
-  private var quarters: [ConvolutionLayer]?
+  /// For each quarter, row by row, its convolution; nil where the device computes the whole faster.
+  private(set) var quarters: [ConvolutionLayer]?
 
   init(weight: Tensor, bias: Tensor?, device: Device) throws {
     channels = (weight.shape[1], weight.shape[0])
@@ -25,9 +26,6 @@ public final class UpsamplingConvolutionLayer: @unchecked Sendable {
       whole = try packed()
     }
   }
-
-  /// For each quarter, row by row, its convolution; nil where the device computes the whole faster.
-  var quarterLayers: [ConvolutionLayer]? { quarters }
 
   /// Made when images are first enlarged to other sides than the double.
   func wholeLayer() throws -> ConvolutionLayer {
@@ -82,10 +80,10 @@ extension Device {
   public static func upsamplesInQuarters(
     inputs: Int, outputs: Int, precision: Precision, convolutions: Convolutions
   ) -> Bool {
-    convolutions == .direct
-      || !suitsWinograd(
-        inputs: inputs, outputs: outputs, stride: 1, rows: .max, columns: .max, precision: .float32)
-      || precision == .bfloat16
+    precision == .bfloat16
+      || !convolvesByWinograd(
+        inputs: inputs, outputs: outputs, stride: 1, rows: .max, columns: .max, precision: precision,
+        convolutions: convolutions)
   }
 
   func upsamplesInQuarters(inputs: Int, outputs: Int) -> Bool {
@@ -110,7 +108,7 @@ extension Device {
     try requireFloat32(x, in: "an upsampling convolution")
     guard layer.device === self else { throw TensorError("a convolution was made on another device") }
     guard x.shape.count == 4, x.shape[1] > 0, x.shape[2] > 0, rows == 2 * x.shape[1], columns == 2 * x.shape[2],
-      let quarters = layer.quarterLayers
+      let quarters = layer.quarters
     else {
       return try convolution(try upsampleNearest(x, rows: rows, columns: columns), try layer.wholeLayer())
     }

@@ -117,7 +117,8 @@ void kernel_pack_keys_bfloat16(
     const void *keys, bool is_rounded, size_t stride, size_t columns, size_t channels, float *packed);
 /// As kernel_pack_values, of half as many rows, each of the pairs of two.
 void kernel_pack_values_bfloat16(
-    const void *values, bool is_rounded, size_t stride, size_t columns, size_t channels, size_t channel_stride, float *packed);
+    const void *values, bool is_rounded, size_t stride, size_t columns, size_t channels, size_t channel_stride,
+    float *packed);
 
 /// y = x * factor
 void kernel_scale(const float *x, float factor, float *y, size_t count);

@@ -29,10 +29,9 @@ public struct ConvolutionShape: Sendable, Hashable {
         inputs: inputs, outputs: outputs, precision: precision, convolutions: convolutions)
     // Four kernels of 2x2; those of 3x3 besides, for other sides than the double.
     if inQuarters { return (parameters * (upsampling == true ? 16 : 25) / 9, false) }
-    let byWinograd =
-      convolutions == .winograd
-      && Device.suitsWinograd(
-        inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns, precision: precision)
+    let byWinograd = Device.convolvesByWinograd(
+      inputs: inputs, outputs: outputs, stride: stride, rows: rows, columns: columns, precision: precision,
+      convolutions: convolutions)
     return (parameters * (byWinograd ? 4 : 1), byWinograd)
   }
   /// Multiplications for one image.
