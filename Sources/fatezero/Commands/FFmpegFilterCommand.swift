@@ -36,7 +36,9 @@ struct FFmpegFilterCommand: ParsableCommand {
       throw CommandFailure(.usage, "ffmpeg-filter takes one edit: --edit \"a [cat -> tiger] on the grass\"")
     }
     let layer = settings.layer
-    let directory = try Checkpoint(path: try ModelLocation.find(model), options: try ModelOptions.checkpoint(layer))
+    let modelPath = try ModelLocation.find(model)
+    let directory = try Checkpoint(
+      path: modelPath, options: try ModelOptions.checkpoint([("edit", edit)] + layer, model: modelPath))
     let chosen = try Settings(layers: [try ModelDefaults.layer(of: directory), [("edit", edit)] + layer])
 
     let reader = try input.map(reader)
