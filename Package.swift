@@ -103,6 +103,7 @@ if Context.environment["FATEZERO_FUZZ"] == nil {
 } else {
   package.targets.append(
     .executableTarget(
-      name: "Fuzzer", dependencies: fuzzed, path: "Fuzz/Sources", exclude: ["Replay"],
-      sources: ["Targets", "Fuzzer"]))
+      name: "Fuzzer",
+      dependencies: fuzzed + ["Metrics", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Fuzz/Sources", exclude: ["Replay"], sources: ["Targets", "Fuzzer"]))
 }

@@ -29,7 +29,7 @@ def files(ending, largest, *places):
     found = []
     for place in places or (FIXTURES,):
         found += glob.glob(f"{place}/**/*.{ending}", recursive=True)
-    return [file for file in sorted(found) if os.path.getsize(file) <= largest and "/fuzz/" not in file]
+    return [file for file in sorted(found) if os.path.getsize(file) <= largest and not file.startswith(FIXTURES + "/fuzz/")]
 
 
 def read(file):
