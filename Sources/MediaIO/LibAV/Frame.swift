@@ -23,6 +23,33 @@ final class Frame {
     av_frame_free(&frame)
   }
 
+  // MARK: Times
+
+  /// Seconds per tick of the frame's times. Setting it converts nothing.
+  var timeBase: AVRational {
+    get { pointer.pointee.time_base }
+    set { pointer.pointee.time_base = newValue }
+  }
+
+  /// When it is shown.
+  var time: Timestamp? {
+    get { Timestamp(pointer.pointee.pts, timeBase) }
+    set { pointer.pointee.pts = newValue.ticks(in: timeBase) }
+  }
+
+  /// How long it is shown; 0 where that is not known.
+  var duration: Timestamp {
+    get { Timestamp(clamping: max(0, pointer.pointee.pkt_duration), timeBase) }
+    set { pointer.pointee.pkt_duration = max(0, newValue.ticks(in: timeBase)) }
+  }
+
+  /// Converts all times.
+  func rescale(to base: AVRational) {
+    let (moment, length) = (time, duration)
+    timeBase = base
+    (time, duration) = (moment, length)
+  }
+
   var pixelFormat: AVPixelFormat { AVPixelFormat(pointer.pointee.format) }
 
   // MARK: Packed pixels

@@ -140,8 +140,9 @@ final class ImageSequenceSource: DecodedFrames {
     _ = decoder.send(nil)
     try check(decoder.receive(into: frame), file, as: .badData)
     matrix = DisplayMatrix.matrix(of: frame, in: stream)
-    frame.pointer.pointee.pts = Int64(next)
-    frame.pointer.pointee.pkt_duration = 1
+    frame.timeBase = timeBase
+    frame.time = Timestamp(clamping: Int64(next), timeBase)
+    frame.duration = Timestamp(clamping: 1, timeBase)
     next += 1
     return true
   }

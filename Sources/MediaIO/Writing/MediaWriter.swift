@@ -21,6 +21,7 @@ public final class MediaWriter {
   private let encoder: VideoEncoder
   private let context: UnsafeMutablePointer<AVFormatContext>
   private let video: UnsafeMutablePointer<AVStream>
+  private let muxer: PacketMuxer
   private let copier: StreamCopier
   private let rate: AVRational
   /// Set where the container has one frame rate and no timestamps.
@@ -29,7 +30,7 @@ public final class MediaWriter {
   private enum State { case writing, finished, abandoned }
   private var state = State.writing
   private var frameCount = 0
-  private var lastTimestamp: Int64?
+  private var lastTime: Timestamp?
 
   /// - Parameters:
   ///   - path: `-` for standard output, a file, a FIFO, a device, a directory or a pattern of pictures (`f%05d.png`).
@@ -94,7 +95,8 @@ public final class MediaWriter {
     try check(avformat_alloc_output_context2(&allocated, format, nil, file.url), name, as: .cannotCreate)
     guard let context = allocated else { throw MediaError(.io, "\(name): out of memory") }
     self.context = context
-    copier = StreamCopier(reader: reader, output: context, warn: warn)
+    muxer = PacketMuxer(context, name: name, warn: warn)
+    copier = StreamCopier(reader: reader, output: context, muxer: muxer, warn: warn)
     // Takes what the container's authors call experimental, like FLAC in MP4: it was in the source.
     context.pointee.strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL
     // Matroska would make room before 0 for an encoder's delay, which it notes already where there is any.
@@ -149,14 +151,16 @@ public final class MediaWriter {
     }
     let picture = try Frame(width: Int32(width), height: Int32(height), format: AV_PIX_FMT_RGB24)
     picture.setPackedRows(frame.pixels, bytesPerPixel: 3)
-    picture.pointer.pointee.pts = frame.timestamp
-    picture.pointer.pointee.pkt_duration = frame.duration
+    let base = AVRational(reader.info.timeBase)
+    let time = Timestamp(clamping: frame.timestamp, base)
+    picture.timeBase = base
+    picture.time = time
+    picture.duration = Timestamp(clamping: frame.duration, base)
     picture.pointer.pointee.sample_aspect_ratio =
       MediaWriter.input(from: reader, width: width, height: height).sampleAspect
     try graph.push(picture)
     try encodeFiltered()
-    let base = AVRational(reader.info.timeBase)
-    try copier.write(until: av_rescale_q(frame.timestamp, base, microsecondTimeBase))
+    try copier.write(until: time)
     try file.checkWrites()
   }
 
@@ -172,39 +176,33 @@ public final class MediaWriter {
     }
   }
 
-  /// Turns the filter's timestamps into the encoder's.
+  /// Turns the filter's times into the encoder's.
   private func timed(_ frame: Frame) throws -> Frame {
-    let base = graph.timeBase
-    let timestamp = frame.pointer.pointee.pts
-    if oneRate, let lastTimestamp {
-      let length = FrameTiming.frameLength(rate: rate, timeBase: base)
+    let time = frame.time ?? lastTime?.next ?? Timestamp(clamping: 0, frame.timeBase)
+    if oneRate, let lastTime {
+      let length = FrameTiming.frameLength(rate: rate, timeBase: time.timeBase)
       // The finest step of the clip counts, which the filter's clock may be finer than.
-      let step = max(1, AVRational(reader.info.timeBase).seconds / base.seconds)
-      let tolerance = FrameTiming.tolerance(rate: rate, timeBase: base) + step
-      if abs(Double(timestamp - lastTimestamp) - length) > tolerance {
+      let step = max(1, AVRational(reader.info.timeBase).seconds / time.timeBase.seconds)
+      let tolerance = FrameTiming.tolerance(rate: rate, timeBase: time.timeBase) + step
+      if abs(Double((time - lastTime).ticks) - length) > tolerance {
         throw MediaWriter.variableRate(reader.name, String(cString: file.format.pointee.name))
       }
     }
-    lastTimestamp = timestamp
+    lastTime = time
     let target = encoder.context.pointee.time_base
     if oneRate {
-      frame.pointer.pointee.pts = Int64(frameCount)
-      frame.pointer.pointee.pkt_duration = 1
+      frame.timeBase = target
+      frame.time = Timestamp(clamping: Int64(frameCount), target)
+      frame.duration = Timestamp(clamping: 1, target)
     } else {
-      frame.pointer.pointee.pts = av_rescale_q(timestamp, base, target)
+      frame.rescale(to: target)
       // A filter may have made other frames out of those that had this duration.
-      frame.pointer.pointee.pkt_duration =
-        hasFilter
-        ? av_rescale_q(1, av_inv_q(rate), target) : av_rescale_q(frame.pointer.pointee.pkt_duration, base, target)
+      if hasFilter { frame.duration = Timestamp(clamping: 1, av_inv_q(rate)) }
     }
     return frame
   }
 
-  private func writeVideo(_ packet: Packet) throws {
-    av_packet_rescale_ts(packet.pointer, encoder.context.pointee.time_base, video.pointee.time_base)
-    packet.pointer.pointee.stream_index = video.pointee.index
-    try check(av_interleaved_write_frame(context, packet.pointer), "writing \(name)", as: .io)
-  }
+  private func writeVideo(_ packet: Packet) throws { try muxer.write(packet, to: video) }
 
   // MARK: The end
 
@@ -249,7 +247,9 @@ public final class MediaWriter {
     // Another size shows the same picture: the pixels' aspect makes up for it.
     var aspect = AVRational(info.sampleAspect)
     if aspect.num > 0, width != info.width || height != info.height {
-      let scale = AVRational(num: Int32(info.width * height), den: Int32(info.height * width))
+      var scale = AVRational()
+      av_reduce(
+        &scale.num, &scale.den, Int64(info.width) * Int64(height), Int64(info.height) * Int64(width), Int64(Int32.max))
       aspect = av_mul_q(aspect, scale)
     }
     return FilterGraph.Video(
@@ -332,7 +332,7 @@ public final class MediaWriter {
       for (name, value) in OptionDictionary.entries(of: source.pointee.metadata) where name != "encoder" {
         av_dict_set(&context.pointee.metadata, name, value, 0)
       }
-      try Chapters.copy(from: source, part: reader.chosenPart, to: context)
+      try Chapters.copy(from: source, part: reader.chosenPart, to: context, warn: warn)
       let formatName = String(cString: context.pointee.oformat.pointee.name)
       if context.pointee.nb_chapters > 0 && !Chapters.containers.contains(formatName) {
         warn("\(formatName) cannot hold the chapters of \(reader.name): they are left out")
