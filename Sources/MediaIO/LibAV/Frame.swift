@@ -39,8 +39,8 @@ final class Frame {
 
   /// How long it is shown; 0 where that is not known.
   var duration: Timestamp {
-    get { Timestamp(clamping: max(0, pointer.pointee.pkt_duration), timeBase) }
-    set { pointer.pointee.pkt_duration = max(0, newValue.ticks(in: timeBase)) }
+    get { Timestamp(clamping: max(0, fatezero_frame_duration(pointer)), timeBase) }
+    set { fatezero_set_frame_duration(pointer, max(0, newValue.ticks(in: timeBase))) }
   }
 
   /// Converts all times.

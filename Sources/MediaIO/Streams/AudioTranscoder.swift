@@ -65,7 +65,7 @@ final class AudioTranscoder: PacketRoute {
   /// Filters that bring samples into a form the encoder takes.
   private static func conversion(to codec: UnsafePointer<AVCodec>) -> String {
     var limits: [String] = []
-    if var next = codec.pointee.sample_fmts {
+    if var next = fatezero_sample_formats(codec) {
       var names: [String] = []
       while next.pointee != AV_SAMPLE_FMT_NONE {
         if let name = av_get_sample_fmt_name(next.pointee) { names.append(String(cString: name)) }
@@ -73,7 +73,7 @@ final class AudioTranscoder: PacketRoute {
       }
       limits.append("sample_fmts=" + names.joined(separator: "|"))
     }
-    if var next = codec.pointee.supported_samplerates {
+    if var next = fatezero_sample_rates(codec) {
       var rates: [String] = []
       while next.pointee != 0 {
         rates.append(String(next.pointee))

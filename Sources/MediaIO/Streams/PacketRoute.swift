@@ -52,11 +52,7 @@ final class CopyRoute: PacketRoute {
     output.pointee.sample_aspect_ratio = source.pointee.sample_aspect_ratio
     output.pointee.avg_frame_rate = source.pointee.avg_frame_rate
     output.pointee.r_frame_rate = source.pointee.r_frame_rate
-    for index in 0..<Int(source.pointee.nb_side_data) {
-      let sideData = source.pointee.side_data[index]
-      guard let bytes = av_stream_new_side_data(output, sideData.type, sideData.size) else { continue }
-      bytes.update(from: sideData.data, count: sideData.size)
-    }
+    fatezero_copy_stream_side_data(source, output)
   }
 
   /// The source's tag where the container uses it for this codec too; 0 lets the muxer choose.

@@ -61,7 +61,7 @@ enum EncoderDefaults {
   ) throws -> AVPixelFormat {
     let name = String(cString: codec.pointee.name)
     let isY4M = codec.pointee.id == AV_CODEC_ID_WRAPPED_AVFRAME
-    let offered = AVPixelFormat.list(codec.pointee.pix_fmts)
+    let offered = AVPixelFormat.list(fatezero_pixel_formats(codec))
     let isOffered = { (format: AVPixelFormat) in offered.isEmpty || offered.contains(format) }
     let properties = avcodec_descriptor_get(codec.pointee.id)?.pointee.props ?? 0
     let isLossless = properties & AV_CODEC_PROP_LOSSLESS != 0 && properties & AV_CODEC_PROP_LOSSY == 0

@@ -317,8 +317,8 @@ public final class MediaWriter {
     ]
     for type in kept {
       var size = 0
-      guard let bytes = av_stream_get_side_data(source, type, &size),
-        let copy = av_stream_new_side_data(output, type, size)
+      guard let bytes = fatezero_stream_side_data(source, type, &size),
+        let copy = fatezero_add_stream_side_data(output, type, size)
       else { continue }
       copy.update(from: bytes, count: size)
     }
