@@ -21,7 +21,7 @@ packages=(
   munge slurm-client slurmctld slurmd
   bubblewrap strace
   # building
-  gcc libc6-dev git make pkg-config
+  gcc g++ libc6-dev git make pkg-config
 )
 swift_major=6
 swift_minor=1
