@@ -127,12 +127,11 @@ struct LoRAFile: Sendable {
 
   private static func alpha(_ name: String, in file: any WeightFile) throws -> Float? {
     guard let shape = file.shape(of: name) else { return nil }
-    guard Tensor.count(of: shape) == 1, file.elementType(of: name) != nil else {
+    guard let value = try file.number(name).map(Float.init) else {
       throw ModelError(
         .badData,
-        "\(file.path): \(name) \(shape) of \(file.typeName(of: name) ?? "nothing") is not one floating-point number")
+        "\(file.path): \(name) \(shape) of \(file.typeName(of: name) ?? "nothing") is not one number")
     }
-    let value = try file.tensor(name).floats[0]
     guard value.isFinite else { throw ModelError(.badData, "\(file.path) is damaged: \(name) is \(value)") }
     return value
   }
