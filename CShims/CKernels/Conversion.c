@@ -21,6 +21,18 @@ KERNEL void kernel_convert_bfloat16(const void *source, float *target, size_t co
   for (size_t i = 0; i < count; i++) target[i] = float_of_bits((uint32_t)half[i].bits << 16);
 }
 
+typedef struct __attribute__((packed)) { double value; } unaligned_double;
+
+KERNEL void kernel_convert_float64(const void *source, float *target, size_t count) {
+  const unaligned_double *number = source;
+  for (size_t i = 0; i < count; i++) target[i] = (float)number[i].value;
+}
+
+void kernel_convert_bytes(const void *source, const float *numbers, float *target, size_t count) {
+  const uint8_t *byte = source;
+  for (size_t i = 0; i < count; i++) target[i] = numbers[byte[i]];
+}
+
 bool kernel_has_avx512(void) {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("x86-64-v4");

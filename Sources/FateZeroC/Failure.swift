@@ -38,7 +38,13 @@ struct Failure: Error {
     case let error as InversionMismatch: self.init(FATEZERO_INVALID_STATE, error.description)
     case is CancellationRequested: self = .cancelled
     case let error as TensorError:
-      self.init(error.isOutOfMemory ? FATEZERO_MEMORY : FATEZERO_INTERNAL, error.description)
+      let status =
+        switch error.kind {
+        case .operation: FATEZERO_INTERNAL
+        case .memory: FATEZERO_MEMORY
+        case .file: FATEZERO_MODEL_DAMAGED
+        }
+      self.init(status, error.description)
     default: self.init(FATEZERO_INTERNAL, "\(error)")
     }
   }

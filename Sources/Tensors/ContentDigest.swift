@@ -24,11 +24,20 @@ public final class ContentDigest {
   /// The elements as they are stored, without the shape.
   public func add(_ tensor: Tensor) { kernel_digest_add(state, tensor.bytes, tensor.byteCount) }
 
-  /// The bytes `range` of a mapped file, which must lie within it.
-  public func add(_ file: MappedFile, _ range: Range<Int>) {
-    precondition(range.lowerBound >= 0 && range.upperBound <= file.byteCount, "bytes \(range) of \(file.path)")
-    kernel_digest_add(state, file.base + range.lowerBound, range.count)
+  /// The bytes `range` of a file, which must lie within it as it was when it was opened.
+  /// - Throws: `TensorError` where they cannot be read, or are not there any more.
+  public func add(_ file: RandomAccessFile, _ range: Range<Int>) throws {
+    try withUnsafeTemporaryAllocation(byteCount: Self.pieceByteCount, alignment: 64) { buffer in
+      guard let piece = buffer.baseAddress else { return }
+      for first in stride(from: range.lowerBound, to: range.upperBound, by: Self.pieceByteCount) {
+        let part = first..<min(first + Self.pieceByteCount, range.upperBound)
+        try file.read(part, into: piece)
+        kernel_digest_add(state, piece, part.count)
+      }
+    }
   }
+
+  private static let pieceByteCount = 1 << 16
 
   /// Of what was added so far: 32 hexadecimal digits.
   public var text: String {

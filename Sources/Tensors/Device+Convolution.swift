@@ -1,7 +1,13 @@
 extension Device {
-  /// Packs a convolution: weight (outputs, inputs, kernel rows, kernel columns), bias (outputs), of any element type,
-  /// from a mapped file or not.
+  /// Packs a convolution: weight (outputs, inputs, kernel rows, kernel columns), bias (outputs), of any element type.
   public func makeConvolution(weight: Tensor, bias: Tensor?, stride: Int = 1, padding: Padding) throws
+    -> ConvolutionLayer
+  {
+    try makeConvolution(weight: .memory(weight), bias: bias, stride: stride, padding: padding)
+  }
+
+  /// The same, of weights that may lie in a file.
+  public func makeConvolution(weight: Weights, bias: Tensor?, stride: Int = 1, padding: Padding) throws
     -> ConvolutionLayer
   {
     guard weight.shape.count == 4, weight.shape.allSatisfy({ $0 > 0 }) else {
@@ -22,7 +28,6 @@ extension Device {
       return ConvolutionLayer(geometry: geometry, device: self, packed: .linear(layer))
     }
     return try run {
-      defer { weight.releasePages() }
       let packed = try matrices.pack(
         convolutionWeight: weight, bias: try bias.map(weights), geometry: geometry, on: self)
       return ConvolutionLayer(geometry: geometry, device: self, packed: .convolution(packed))

@@ -1,15 +1,18 @@
 extension Device {
-  /// Packs a linear layer: weight (outputs, inputs), bias (outputs), of any element type, from a mapped file or not.
+  /// Packs a linear layer: weight (outputs, inputs), bias (outputs), of any element type.
   public func makeLinear(weight: Tensor, bias: Tensor?) throws -> LinearLayer {
+    try makeLinear(weight: .memory(weight), bias: bias)
+  }
+
+  /// The same, of weights that may lie in a file.
+  public func makeLinear(weight: Weights, bias: Tensor?) throws -> LinearLayer {
     guard weight.shape.count == 2, weight.shape.allSatisfy({ $0 > 0 }) else {
       throw TensorError("the weight of a linear layer has the shape (outputs, inputs), not \(weight.shape)")
     }
     let (outputs, inputs) = (weight.shape[0], weight.shape[1])
     try requireBias(bias, outputs: outputs)
     return try run {
-      // A file's pages are not needed any more, and need not wait for those of all other layers.
-      defer { weight.releasePages() }
-      return LinearLayer(
+      LinearLayer(
         inputs: inputs, outputs: outputs, device: self,
         packed: try matrices.pack(linearWeight: weight, bias: try bias.map(weights), on: self))
     }

@@ -84,6 +84,27 @@ extension Device {
     }
   }
 
+  /// The same of a table that may lie in a file, of which only these rows are read.
+  public func gather(_ table: Weights, rows: [Int]) throws -> Tensor {
+    let stored: StoredTensor
+    switch table {
+    case .memory(let tensor): return try gather(tensor, rows: rows)
+    case .file(let file): stored = file
+    }
+    guard stored.shape.count == 2, rows.allSatisfy((0..<stored.shape[0]).contains) else {
+      throw TensorError("a table of the shape \(stored.shape) does not have all of the rows asked for")
+    }
+    return try run {
+      let channels = stored.shape[1]
+      let y = try makeResult([rows.count, channels])
+      for (position, row) in rows.enumerated() {
+        let numbers = row * channels..<(row + 1) * channels
+        try stored.read(numbers, into: y.mutableFloatPointer + position * channels)
+      }
+      return y
+    }
+  }
+
   /// (a, b, c, d) -> (a, c, b, d).
   public func swapMiddleAxes(_ x: Tensor) throws -> Tensor {
     try requireFloat32(x, in: "a transposition")

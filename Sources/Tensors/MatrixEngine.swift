@@ -4,13 +4,11 @@
 /// The device calls an engine with its lock held, with libgomp's thread count set, and with operands whose shapes it
 /// has checked; tensors are aligned float32, or factors where that is said.
 protocol MatrixEngine: Sendable {
-  // Weights come as they were stored: mapped, and of any element type.
-
   /// - Parameter weight: (outputs, inputs).
-  func pack(linearWeight weight: Tensor, bias: Tensor?, on device: Device) throws -> any PackedLinear
+  func pack(linearWeight weight: Weights, bias: Tensor?, on device: Device) throws -> any PackedLinear
   /// - Parameter weight: (outputs, inputs, kernel rows, kernel columns).
   func pack(
-    convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
+    convolutionWeight weight: Weights, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
   ) throws -> any PackedConvolution
   /// C = alpha A op(B) + beta C on the calling thread alone, one of several that do so.
   func multiply(_ product: MatrixProduct) throws

@@ -113,7 +113,7 @@ final class MemoryPool: Sendable {
   }
 
   static func refused(_ byteCount: Int) -> TensorError {
-    TensorError("the system has no memory for a block of \(byteCount) bytes", isOutOfMemory: true)
+    TensorError("the system has no memory for a block of \(byteCount) bytes", kind: .memory)
   }
 }
 

@@ -11,15 +11,14 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
   private let engine: OneDNNEngine
   private let geometry: ConvolutionGeometry
   private let bias: Tensor?
-  /// The weights as they were stored, kept where both algorithms may ask for them: mapped ones cost no memory.
-  private let stored: Tensor?
+  /// Kept where both algorithms may ask for them: those in a file cost no memory.
+  private let stored: Weights?
   private var weights: OneDNNPackedWeights?
   private var winograd: OneDNNWinograd?
   private var primitives = OneDNNPrimitives<Key>()
 
-  /// - Parameter weight: of any element type.
   init(
-    engine: OneDNNEngine, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, device: Device
+    engine: OneDNNEngine, weight: Weights, bias: Tensor?, geometry: ConvolutionGeometry, device: Device
   ) throws {
     (self.engine, self.bias, self.geometry) = (engine, bias, geometry)
     // Which algorithm it is depends on the image: packed when that is known.
@@ -51,14 +50,10 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
           engine: engine, weight: { try device.unpackedWeights(stored) }, bias: bias, geometry: geometry,
           images: x.shape[0],
           rows: x.shape[1], columns: x.shape[2])
-        stored.releasePages()
       }
       if let winograd, try winograd.apply(x, addend: addend, into: y, on: device) { return }
     }
-    if weights == nil, let stored {
-      weights = try pack(try device.unpackedWeights(stored))
-      stored.releasePages()
-    }
+    if weights == nil, let stored { weights = try pack(try device.unpackedWeights(stored)) }
     guard var weights else { preconditionFailure("neither packed nor stored weights") }
     defer { self.weights = weights }
     // The library adds to what it finds in the result's place; reading a separate addend is left to a slower kernel

@@ -26,12 +26,12 @@ final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
     dnnl_engine_destroy(engine)
   }
 
-  func pack(linearWeight weight: Tensor, bias: Tensor?, on device: Device) throws -> any PackedLinear {
+  func pack(linearWeight weight: Weights, bias: Tensor?, on device: Device) throws -> any PackedLinear {
     try OneDNNLinear(engine: self, weight: try device.unpackedWeights(weight), bias: bias)
   }
 
   func pack(
-    convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
+    convolutionWeight weight: Weights, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
   ) throws -> any PackedConvolution {
     try OneDNNConvolution(engine: self, weight: weight, bias: bias, geometry: geometry, device: device)
   }
@@ -52,7 +52,7 @@ final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
 /// Throws what oneDNN could not do and why.
 func check(_ status: dnnl_status_t, _ action: @autoclosure () -> String) throws {
   guard status == dnnl_success else {
-    throw TensorError("oneDNN could not \(action()): \(describe(status))", isOutOfMemory: status == dnnl_out_of_memory)
+    throw TensorError("oneDNN could not \(action()): \(describe(status))", kind: status == dnnl_out_of_memory ? .memory : .operation)
   }
 }
 

@@ -5,12 +5,12 @@ import COpenBLAS
 final class OpenBLASEngine: MatrixEngine {
   init() { openblas_set_num_threads(1) }
 
-  func pack(linearWeight weight: Tensor, bias: Tensor?, on device: Device) throws -> any PackedLinear {
+  func pack(linearWeight weight: Weights, bias: Tensor?, on device: Device) throws -> any PackedLinear {
     OpenBLASLinear(engine: self, weight: try device.weights(weight), bias: bias)
   }
 
   func pack(
-    convolutionWeight weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
+    convolutionWeight weight: Weights, bias: Tensor?, geometry: ConvolutionGeometry, on device: Device
   ) throws -> any PackedConvolution {
     try OpenBLASConvolution(engine: self, weight: try device.unpackedWeights(weight), bias: bias, geometry: geometry)
   }

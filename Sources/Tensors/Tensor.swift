@@ -45,14 +45,6 @@ public struct Tensor: Sendable {
     self.init(shape: shape, elementType: .float32, storage: storage)
   }
 
-  /// The part `byteOffset ..< byteOffset + count * size` of a mapped file, read in place. The bytes need no alignment.
-  public init(mapping file: MappedFile, byteOffset: Int, shape: [Int], elementType: ElementType) throws {
-    guard let count = Tensor.count(of: shape), byteOffset >= 0, byteOffset <= file.byteCount,
-      count <= (file.byteCount - byteOffset) / elementType.byteCount
-    else { throw TensorError("the shape \(shape) at byte \(byteOffset) reaches past the end of \(file.path)") }
-    self.init(shape: shape, elementType: elementType, storage: TensorStorage(mapping: file), byteOffset: byteOffset)
-  }
-
   /// Number of elements.
   public var count: Int { shape.reduce(1, *) }
   public var byteCount: Int { count * elementType.byteCount }
@@ -126,9 +118,6 @@ public struct Tensor: Sendable {
 }
 
 extension Tensor {
-  var isMapped: Bool { storage.isMapped }
-  /// Tells the system that a mapped file's pages under this tensor are not needed for now.
-  func releasePages() { storage.releasePages(byteOffset..<byteOffset + byteCount) }
   var bytes: UnsafeRawPointer { UnsafeRawPointer(storage.base) + byteOffset }
   /// For an operator that fills a tensor it has just made.
   var mutableBytes: UnsafeMutableRawPointer { storage.base + byteOffset }
@@ -177,12 +166,16 @@ public struct TensorWriter: ~Copyable {
 
 /// Something a tensor operation cannot do, with what and why.
 public struct TensorError: Error, CustomStringConvertible, Sendable {
-  public let description: String
-  /// Whether the reason is that there is no memory.
-  public let isOutOfMemory: Bool
-
-  public init(_ description: String, isOutOfMemory: Bool = false) {
-    self.description = description
-    self.isOutOfMemory = isOutOfMemory
+  public enum Kind: Sendable {
+    case operation
+    /// There is no memory.
+    case memory
+    /// A file cannot be read, or is not any more what it was when it was opened.
+    case file
   }
+
+  public let description: String
+  public let kind: Kind
+
+  public init(_ description: String, kind: Kind = .operation) { (self.description, self.kind) = (description, kind) }
 }

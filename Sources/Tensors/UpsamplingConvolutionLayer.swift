@@ -11,13 +11,14 @@ import CKernels
 public final class UpsamplingConvolutionLayer: @unchecked Sendable {
   public let channels: (inputs: Int, outputs: Int)
   let device: Device
-  /// As they were stored: mapped ones cost no memory.
-  private let weight: Tensor, bias: Tensor?
+  /// Those in a file cost no memory.
+  private let weight: Weights
+  private let bias: Tensor?
   private var whole: ConvolutionLayer?
   /// For each quarter, row by row, its convolution; nil where the device computes the whole faster.
   private(set) var quarters: [ConvolutionLayer]?
 
-  init(weight: Tensor, bias: Tensor?, device: Device) throws {
+  init(weight: Weights, bias: Tensor?, device: Device) throws {
     channels = (weight.shape[1], weight.shape[0])
     (self.weight, self.bias, self.device) = (weight, bias, device)
     if device.upsamplesInQuarters(inputs: channels.inputs, outputs: channels.outputs) {
@@ -53,7 +54,6 @@ public final class UpsamplingConvolutionLayer: @unchecked Sendable {
   /// at the same pixel; an odd one the first two, and the last.
   private func quarter(_ row: Int, _ column: Int) throws -> Tensor {
     try device.run {
-      defer { weight.releasePages() }
       let kernels = try device.unpackedWeights(weight)
       let count = channels.inputs * channels.outputs
       let sums = Tensor(
@@ -91,8 +91,13 @@ extension Device {
   }
 
   /// Packs a 3x3 convolution that follows an enlargement: weight (outputs, inputs, 3, 3), bias (outputs), of any element
-  /// type, from a mapped file or not.
+  /// type.
   public func makeUpsamplingConvolution(weight: Tensor, bias: Tensor?) throws -> UpsamplingConvolutionLayer {
+    try makeUpsamplingConvolution(weight: .memory(weight), bias: bias)
+  }
+
+  /// The same, of weights that may lie in a file.
+  public func makeUpsamplingConvolution(weight: Weights, bias: Tensor?) throws -> UpsamplingConvolutionLayer {
     guard weight.shape.count == 4, weight.shape.allSatisfy({ $0 > 0 }), weight.shape[2...] == [3, 3] else {
       throw TensorError(
         "the weight of an upsampling convolution has the shape (outputs, inputs, 3, 3), not \(weight.shape)")

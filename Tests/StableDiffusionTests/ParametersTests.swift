@@ -12,11 +12,8 @@ struct Layout: WeightFile {
 
   var names: [String] { shapes.keys.sorted() }
   func shape(of name: String) -> [Int]? { shapes[name] }
-  func elementType(of name: String) -> ElementType? { shapes[name] == nil || integers.contains(name) ? nil : .float16 }
-  func typeName(of name: String) -> String? { shapes[name].map { _ in integers.contains(name) ? "I64" : "F16" } }
-  func tensor(_ name: String) throws -> Tensor { try Tensor(zeros: shapes[name] ?? []) }
-  func leadingBytes(of name: String, count: Int) -> [UInt8] { Array(repeating: 0, count: count) }
-  func releasePages() {}
+  func format(of name: String) -> NumberFormat? { shapes[name].map { _ in integers.contains(name) ? .int64 : .float16 } }
+  func stored(_ name: String) throws -> StoredTensor { throw ModelError(.badData, "\(name) has no numbers") }
   func checkUnchanged() {}
 
   /// `weights.txt` of a published model.

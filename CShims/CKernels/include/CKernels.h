@@ -30,6 +30,9 @@ bool kernel_has_bfloat16(void);
 void kernel_round_bfloat16(const float *source, uint16_t *target, size_t count);
 void kernel_convert_float16(const void *source, float *target, size_t count);
 void kernel_convert_bfloat16(const void *source, float *target, size_t count);
+void kernel_convert_float64(const void *source, float *target, size_t count);
+/// The numbers of a format of one byte: each byte's in `numbers`, of 256.
+void kernel_convert_bytes(const void *source, const float *numbers, float *target, size_t count);
 
 // Activations.c: in place is allowed --------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ final class RecordFolder: Sendable {
         let map = try file.tensor("\(site).map")
         guard map.shape.count == 4, map.shape[0] == frames, map.shape[1] == site.heads, map.shape[2] == site.tokens
         else { throw sealed.damaged }
-        entries[site] = .map(try map.copied())
+        entries[site] = .map(map)
       } else if names.contains("\(site).queries"), names.contains("\(site).keys") {
         let (queries, keys) = (try file.tensor("\(site).queries"), try file.tensor("\(site).keys"))
         let keyFrames = (file.metadata["\(site)"] ?? "").split(separator: ";").map {
@@ -72,10 +72,8 @@ final class RecordFolder: Sendable {
           keyFrames.allSatisfy({ !$0.isEmpty && $0.allSatisfy((0..<keys.shape[0]).contains) })
         else { throw sealed.damaged }
         entries[site] = .operands(
-          AttentionOperands(queries: try queries.copied(), keys: try keys.copied(), keyFrames: keyFrames))
+          AttentionOperands(queries: queries, keys: keys, keyFrames: keyFrames))
       }
-      // Mapped pages count as memory of this process.
-      file.releasePages()
     }
     return entries
   }

@@ -26,9 +26,9 @@ struct SealedFile {
   /// - Parameter shape: Of all parts together.
   /// - Throws: `ModelError` where there is another shape.
   func parts(_ name: String, _ shape: [Int]) throws -> [Tensor] {
-    let tensor = try tensors.tensor(name)
-    guard tensor.shape == shape, tensor.elementType == .float32 else { throw damaged }
-    return try (0..<shape[0]).map { try tensor.rows($0..<$0 + 1).reshaped(Array(shape.dropFirst())).copied() }
+    let stored = try tensors.stored(name)
+    guard stored.shape == shape, stored.format == .float32 else { throw damaged }
+    return try (0..<shape[0]).map { try stored.rows($0..<$0 + 1).reshaped(Array(shape.dropFirst())).read() }
   }
 
   static func write(_ path: String, _ entries: [Entry], metadata: [String: String] = [:]) throws {

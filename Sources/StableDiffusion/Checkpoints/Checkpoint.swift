@@ -58,7 +58,7 @@ public struct Checkpoint: Sendable {
     var unetWeights: any WeightFile
     var autoencoderWeights: any WeightFile
     var textEncoderWeights: any WeightFile
-    /// With `vocab.json` and `merges.txt`.
+    /// With a vocabulary as `TokenizerVocabulary` reads it.
     var tokenizerFolder: String
     /// What fills a short prompt; nil where the tokenizer's folder says so.
     var padToken: String?
@@ -92,23 +92,21 @@ public struct Checkpoint: Sendable {
     guard fileExists(path) else { throw ModelError(.notFound, "there is no model at \(path)") }
     self.path = path
     self.options = options
+    // The model need not have what another takes the place of.
+    var replacements: [ModelComponent: SingleNetwork.Parts] = [:]
+    for case (let component, let place?) in [(ModelComponent.unet, options.unet), (.vae, options.vae)] {
+      replacements[component] = try SingleNetwork.parts(
+        component, at: ModelLocation.place(place), variant: options.variant)
+    }
     var parts: Parts
     if folderExists(path), let file = ModelDirectory.singleFile(in: path) {
-      parts = try SingleFile.parts(file, options: options)
+      parts = try SingleFile.parts(file, options: options, replacements: replacements)
     } else if folderExists(path) {
-      parts = try ModelDirectory.parts(path, variant: options.variant)
+      parts = try ModelDirectory.parts(path, variant: options.variant, replacements: replacements)
     } else {
-      parts = try SingleFile.parts(path, options: options)
+      parts = try SingleFile.parts(path, options: options, replacements: replacements)
     }
     if let predictionType = options.predictionType { parts.scheduler.predictionType = predictionType }
-    if let unet = options.unet {
-      let other = try SingleNetwork.parts(.unet, at: ModelLocation.place(unet), variant: options.variant)
-      (parts.unet, parts.unetWeights) = (try UNetConfiguration(other.configuration), other.weights)
-    }
-    if let vae = options.vae {
-      let other = try SingleNetwork.parts(.vae, at: ModelLocation.place(vae), variant: options.variant)
-      (parts.autoencoder, parts.autoencoderWeights) = (try AutoencoderConfiguration(other.configuration), other.weights)
-    }
     try Self.checkFit(parts, path: path)
     let adapters = try options.loras.map { (file: try AdapterFile(try ModelLocation.place($0.path)), weight: $0.weight) }
     changes = try WeightChanges(adapters, model: path) { Self.weights($0, in: parts) }
@@ -215,18 +213,15 @@ public struct Checkpoint: Sendable {
       for name in file.names {
         add("\(name) \(file.typeName(of: name) ?? "") \(file.shape(of: name) ?? [])")
         guard file.elementType(of: name) != nil else { continue }
-        let tensor = try file.tensor(name)
-        for number in tensor.reshaped([tensor.count]).rows(0..<min(tensor.count, 64)).floats {
-          hash.add(number.bitPattern)
-        }
+        for number in try file.stored(name).first(64) { hash.add(number.bitPattern) }
       }
     }
     for text in [
       "\(parts.unet)", "\(parts.autoencoder)", "\(parts.textEncoder)", "\(parts.scheduler)", parts.padToken ?? "",
     ] { add(text) }
-    for file in ["vocab.json", "merges.txt", "special_tokens_map.json"]
-    where fileExists(parts.tokenizerFolder + "/" + file) {
-      hash.add(try fileBytes(parts.tokenizerFolder + "/" + file, limit: 1 << 26))
+    for file in TokenizerVocabulary.files(in: parts.tokenizerFolder) + ["\(parts.tokenizerFolder)/special_tokens_map.json"]
+    where fileExists(file) {
+      hash.add(try fileBytes(file, limit: 1 << 26))
     }
     for file in [parts.unetWeights, parts.autoencoderWeights, parts.textEncoderWeights] { try add(file) }
     for (adapter, weight) in adapters {

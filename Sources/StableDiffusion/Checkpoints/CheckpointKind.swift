@@ -30,6 +30,8 @@ enum CheckpointKind: Equatable {
         .other("Stable Diffusion XL")
       } else if has("conditioner.embedders.0.") {
         .other("the refiner of Stable Diffusion XL")
+      } else if has("edm_vpred.") || has("edm_mean") {
+        .other("a model of the EDM formulation")
       } else if has("control_model.") || has("controlnet_") {
         .other("a ControlNet")
       } else if has(OriginalLayout.unet + "label_emb.") {
@@ -72,11 +74,14 @@ enum CheckpointKind: Equatable {
     }
   }
 
+  /// - Parameter replaced: networks that need not be there.
   /// - Throws: `ModelError` that says what the file is instead, unless it is a complete checkpoint.
-  func requireComplete(_ path: String) throws {
+  func requireComplete(_ path: String, replaced: Set<ModelComponent>) throws {
     let advice: String
     switch self {
     case .original: return
+    // Whether the text encoder is there is found when it is read.
+    case .autoencoder where replaced.contains(.unet), .part(.textEncoder) where replaced.contains(.unet): return
     case .lora: advice = "give it as lora, beside a model"
     case .autoencoder: advice = "give it as vae, beside a model"
     case .part(.unet): advice = "give it as unet, beside a model, or the whole folder as model"

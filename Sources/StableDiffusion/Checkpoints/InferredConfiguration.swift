@@ -53,8 +53,7 @@ struct InferredConfiguration {
     ])
   }
 
-  /// - Parameter isOpenCLIP: as in Stable Diffusion 2.x.
-  func textEncoder(isOpenCLIP: Bool) throws -> JSONObject {
+  func textEncoder(_ generation: OriginalLayout.Generation) throws -> JSONObject {
     let width = try extent("embeddings.token_embedding.weight", 1)
     return json([
       "vocab_size": .integer(try extent("embeddings.token_embedding.weight", 0)),
@@ -64,7 +63,7 @@ struct InferredConfiguration {
       // CLIP's heads are 64 wide in all sizes.
       "num_attention_heads": .integer(max(1, width / 64)),
       "max_position_embeddings": .integer(try extent("embeddings.position_embedding.weight", 0)),
-      "hidden_act": .string(isOpenCLIP ? "gelu" : "quick_gelu"),
+      "hidden_act": .string(generation == .second ? "gelu" : "quick_gelu"),
     ])
   }
 

@@ -126,7 +126,8 @@ public struct ModelInspection: Sendable {
       case .trained: "trained betas"
       }
     return "\(scheduler.trainingSteps) training steps, \(betas), steps_offset \(scheduler.stepsOffset), "
-      + "set_alpha_to_one \(scheduler.setsAlphaToOne)"
+      + "set_alpha_to_one \(scheduler.setsAlphaToOne), \(scheduler.timestepSpacing.rawValue) timesteps"
+      + (scheduler.rescalesBetas ? ", zero terminal SNR" : "")
   }
 
   static func text(of unet: UNetConfiguration) -> String {

@@ -6,43 +6,72 @@ struct OriginalLayout {
   static let clip = "cond_stage_model.transformer.", openCLIP = "cond_stage_model.model."
 
   /// What these files carry beside the networks that are used: copies that training averages, tables that follow from the
-  /// scheduler, counters. `*` stands for any ending.
+  /// scheduler, counters, parts of CLIP that turn images or whole texts into one vector, words that were trained along, marks
+  /// of programs. `*` stands for any ending.
   static let ignored = [
     "model_ema.*", "betas", "alphas_cumprod*", "sqrt_*", "log_one_minus_alphas_cumprod", "posterior_*", "logvar",
-    "lvlb_weights", "global_step", "scale_factor", "cond_stage_model.logit_scale", "epoch",
+    "lvlb_weights", "global_step", "scale_factor", "cond_stage_model.logit_scale", "epoch", "denoiser.*",
+    "cond_stage_model.transformer.vision_model.*", "cond_stage_model.transformer.visual_projection.*",
+    "cond_stage_model.model.visual.*", "embedding_manager.*", velocityMark, zeroTerminalSNRMark,
   ]
+
+  /// Tensors without numbers by which ComfyUI and others mark models that predict the velocity, and whose noisiest step is
+  /// nothing but noise.
+  private static let velocityMark = "v_pred", zeroTerminalSNRMark = "ztsnr"
+
+  enum Generation {
+    /// 1.x: CLIP's text encoder.
+    case first
+    /// 2.x: OpenCLIP's, without its last layer.
+    case second
+  }
 
   let file: any WeightFile
 
-  /// Whether the text encoder is OpenCLIP's, as in 2.x.
-  var isOpenCLIP: Bool { file.names.contains { $0.hasPrefix(Self.openCLIP) } }
+  /// The text encoder may have either's names in 2.x, but only 2.x projects with linear layers.
+  var generation: Generation {
+    let projection = file.shape(of: Self.unet + "middle_block.1.proj_in.weight")
+    return isOpenCLIP || projection?.count == 2 ? .second : .first
+  }
+
+  /// Whether the text encoder has OpenCLIP's names.
+  private var isOpenCLIP: Bool { file.names.contains { $0.hasPrefix(Self.openCLIP) } }
+
+  /// What the file says that it predicts, by a mark or in its metadata; nil where it says nothing.
+  var predictionType: SchedulerConfiguration.PredictionType? {
+    if file.shape(of: Self.velocityMark) != nil { return .velocity }
+    // https://github.com/Stability-AI/ModelSpec, under the names of two programs.
+    switch file.metadata["modelspec.prediction_type"] ?? file.metadata["modelspec.predict_key"] {
+    case "v", "v_prediction": return .velocity
+    case "epsilon": return .epsilon
+    default: return nil
+    }
+  }
+
+  var hasZeroTerminalSNR: Bool { file.shape(of: Self.zeroTerminalSNRMark) != nil }
 
   static func isOriginal(_ file: any WeightFile) -> Bool { file.names.contains { $0.hasPrefix(unet) } }
 
   /// The weights of one network under the names of diffusers and transformers.
+  /// - Parameter textLayers: how many layers of the text encoder are used, where that is known.
   /// - Throws: `ModelError`, `.notFound` where the file has none of them.
-  func weights(_ component: ModelComponent) throws -> any WeightFile {
+  func weights(_ component: ModelComponent, textLayers: Int? = nil) throws -> any WeightFile {
     switch component {
     case .unet: try unet()
     case .vae: try autoencoder()
-    case .textEncoder: try isOpenCLIP ? openCLIP() : clip()
+    case .textEncoder: try isOpenCLIP ? openCLIP(layers: textLayers) : clip(layers: textLayers)
     }
   }
 
-  /// - Throws: `ModelError` that lists what belongs to no network and is not known to be harmless.
-  func checkEveryTensorIsKnown() throws {
+  /// What belongs to no network and is not known to be harmless.
+  var unknownTensors: [String] {
     let prefixes = [Self.unet, Self.autoencoder, isOpenCLIP ? Self.openCLIP : Self.clip]
-    let unknown = file.names.filter { name in
-      !prefixes.contains { name.hasPrefix($0) } && !Self.ignored.contains { Self.matches(name, $0) }
-    }
-    guard unknown.isEmpty else {
-      throw ModelError(
-        .badData,
-        "\(file.path) has \(unknown.count) tensors that belong to no part of Stable Diffusion: "
-          + unknown.prefix(8).joined(separator: ", ") + (unknown.count > 8 ? ", ..." : "")
-          + "; is it a checkpoint of another model?")
+    return file.names.filter { name in
+      !prefixes.contains { name.hasPrefix($0) } && !Self.isIgnored(name)
     }
   }
+
+  private static func isIgnored(_ name: String) -> Bool { ignored.contains { matches(name, $0) } }
 
   private static func matches(_ name: String, _ pattern: String) -> Bool {
     pattern.hasSuffix("*") ? name.hasPrefix(pattern.dropLast()) : name == pattern
@@ -52,6 +81,9 @@ struct OriginalLayout {
 
   private func unet() throws -> any WeightFile {
     let names = parts(Self.unet)
+    guard !names.isEmpty else {
+      throw ModelError(.notFound, "\(file.path) has no UNet; give one as unet, or use a complete checkpoint")
+    }
     // A level ends with a convolution of its own, in the place of one more layer.
     let numbers = names.keys.compactMap { name -> Int? in
       let parts = name.split(separator: ".")
@@ -90,32 +122,53 @@ struct OriginalLayout {
       return parts.count > 3 && parts[0] == "decoder" && parts[1] == "up" ? Int(parts[2]) : nil
     }
     guard let top = levels.max(), top < 16 else {
-      throw ModelError(.notFound, "\(file.path) has no autoencoder, or only part of one; use a complete checkpoint")
+      throw ModelError(
+        .notFound,
+        "\(file.path) has no autoencoder, or only part of one; give one as vae, or use a complete checkpoint")
     }
     return try renamed(names, by: Self.autoencoderRules(levels: top + 1))
   }
 
-  private func clip() throws -> any WeightFile {
+  private func clip(layers: Int?) throws -> any WeightFile {
     let names = parts(Self.clip)
     guard !names.isEmpty else {
       throw ModelError(.notFound, "\(file.path) has no text encoder; use a complete checkpoint")
     }
-    return try renamed(names, by: [NameRule("text_model", "")])
+    let rules = [NameRule("text_model", "")]
+    let stored = try layerCount(names.keys.map { NameRule.apply(rules, to: $0) }, "encoder.layers.")
+    // Whoever gives them these names leaves the layer out, unless it was a whole OpenCLIP.
+    let used = layers ?? (generation == .second && stored == Self.openCLIPLayers ? stored - 1 : stored)
+    let unused = stored > used ? "encoder.layers.\(stored - 1)." : nil
+    return try renamed(
+      names.filter { name, stored in
+        !Self.isIgnored(stored) && !(unused.map { NameRule.apply(rules, to: name).hasPrefix($0) } ?? false)
+      }, by: rules)
   }
 
-  /// Stable Diffusion 2.x was trained on what enters OpenCLIP's last layer: that layer is left out. The projections of
-  /// queries, keys and values are one tensor.
-  private func openCLIP() throws -> any WeightFile {
-    let names = parts(Self.openCLIP)
-    let layers = names.keys.compactMap { name -> Int? in
-      let parts = name.split(separator: ".")
-      return parts.count > 2 && parts[1] == "resblocks" ? Int(parts[2]) : nil
+  /// How many layers there are below a prefix.
+  private func layerCount(_ names: [String], _ prefix: String) throws -> Int {
+    let numbers = names.compactMap { name in
+      name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count).prefix { $0 != "." }) : nil
     }
-    guard let last = layers.max(), last > 0 else {
+    guard let last = numbers.max(), last > 0, last < 1000 else {
       throw ModelError(.badData, "\(file.path): its text encoder has no layers; is the file complete?")
     }
+    return last + 1
+  }
+
+  /// Layers of the text encoder of OpenCLIP's ViT-H.
+  private static let openCLIPLayers = 24
+
+  /// Stable Diffusion 2.x was trained on what enters OpenCLIP's last layer: that layer is left out, where the file has it.
+  /// The projections of queries, keys and values are one tensor.
+  private func openCLIP(layers: Int?) throws -> any WeightFile {
+    let names = parts(Self.openCLIP)
+    let stored = try layerCount(Array(names.keys), "transformer.resblocks.")
+    let used = layers ?? (stored == Self.openCLIPLayers - 1 ? stored : stored - 1)
+    let unused = stored > used ? "transformer.resblocks.\(stored - 1)." : nil
     var sources: [(String, RenamedWeights.Source)] = []
-    for (name, stored) in names where !name.hasPrefix("transformer.resblocks.\(last).") && name != "attn_mask" {
+    for (name, stored) in names
+    where name != "attn_mask" && !Self.isIgnored(stored) && !(unused.map { name.hasPrefix($0) } ?? false) {
       let renamed = NameRule.apply(Self.openCLIPRules, to: name)
       guard let kind = ["weight", "bias"].first(where: { name.hasSuffix(".attn.in_proj_\($0)") }) else {
         sources.append((renamed, RenamedWeights.Source(name: stored)))

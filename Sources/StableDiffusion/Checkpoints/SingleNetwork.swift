@@ -55,7 +55,7 @@ enum SingleNetwork {
       switch component {
       case .unet: try inferred.unet(sampleSize: 64)
       case .vae: try inferred.autoencoder(sampleSize: 64)
-      case .textEncoder: try inferred.textEncoder(isOpenCLIP: false)
+      case .textEncoder: try inferred.textEncoder(.first)
       }
     return Parts(configuration: configuration, weights: weights)
   }

@@ -70,16 +70,31 @@ struct JSONObject: Sendable {
   static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8], path: String) throws -> Value {
     guard nesting(of: bytes) <= 64 else { throw ModelError(.badData, "\(path) nests JSON deeper than 64 levels") }
     do {
-      return try JSONDecoder().decode(type, from: Data(bytes))
+      let decoder = JSONDecoder()
+      // Python writes NaN, Infinity and -Infinity, which are no JSON; JSON5 has them too.
+      decoder.allowsJSON5 = holdsNonfiniteNumbers(bytes)
+      return try decoder.decode(type, from: Data(bytes))
     } catch {
       throw ModelError(.badData, "\(path) is not the JSON that belongs there: \(reason(error))")
     }
   }
 
-  /// The deepest nesting of brackets outside strings.
-  private static func nesting(of bytes: [UInt8]) -> Int {
-    var depth = 0, deepest = 0, inString = false, escaped = false
-    for byte in bytes {
+  /// Whether one of Python's names of such numbers stands outside strings.
+  private static func holdsNonfiniteNumbers(_ bytes: [UInt8]) -> Bool {
+    let names = ["NaN", "Infinity"].map { Array($0.utf8) }
+    var found = false
+    walk(bytes) { place in
+      if bytes[place] == UInt8(ascii: "N") || bytes[place] == UInt8(ascii: "I") {
+        found = found || names.contains { bytes[place...].starts(with: $0) }
+      }
+    }
+    return found
+  }
+
+  /// Calls `body` for each byte outside strings.
+  private static func walk(_ bytes: [UInt8], _ body: (Int) -> Void) {
+    var inString = false, escaped = false
+    for (place, byte) in bytes.enumerated() {
       if inString {
         if escaped {
           escaped = false
@@ -88,10 +103,19 @@ struct JSONObject: Sendable {
         } else if byte == UInt8(ascii: "\"") {
           inString = false
         }
-        continue
+      } else if byte == UInt8(ascii: "\"") {
+        inString = true
+      } else {
+        body(place)
       }
-      switch byte {
-      case UInt8(ascii: "\""): inString = true
+    }
+  }
+
+  /// The deepest nesting of brackets outside strings.
+  private static func nesting(of bytes: [UInt8]) -> Int {
+    var depth = 0, deepest = 0
+    walk(bytes) { place in
+      switch bytes[place] {
       case UInt8(ascii: "{"), UInt8(ascii: "["):
         depth += 1
         deepest = max(deepest, depth)
@@ -212,10 +236,10 @@ struct JSONObject: Sendable {
 
 /// The bytes of a small file.
 func fileBytes(_ path: String, limit: Int) throws -> [UInt8] {
-  let file: MappedFile
-  do { file = try MappedFile(path: path) } catch { throw ModelError(.notFound, "\(error)") }
+  let file: RandomAccessFile
+  do { file = try RandomAccessFile(path: path) } catch { throw ModelError(.notFound, "\(error)") }
   guard file.byteCount <= limit else {
     throw ModelError(.badData, "\(path) has \(file.byteCount) bytes, more than the \(limit) that such a file may have")
   }
-  return file.bytes(0..<file.byteCount)
+  return try file.bytes(0..<file.byteCount)
 }

@@ -1,5 +1,5 @@
-/// What `scheduler/scheduler_config.json` says, read as for DDIM whatever scheduler it names; absent keys take the
-/// defaults of diffusers' `DDIMScheduler`.
+/// What `scheduler/scheduler_config.json` says of the noise that the model was trained with, for DDIM, whatever sampler it
+/// names: how a sampler steps through that noise is its own. Absent keys take the defaults of diffusers' `DDIMScheduler`.
 public struct SchedulerConfiguration: Sendable, Hashable {
   public enum BetaSchedule: Sendable, Hashable {
     /// Evenly spaced from `start` to `end`.
@@ -18,13 +18,31 @@ public struct SchedulerConfiguration: Sendable, Hashable {
     case velocity = "v_prediction"
   }
 
+  /// Which timesteps the steps are.
+  public enum TimestepSpacing: String, Sendable, Hashable {
+    /// Evenly from the first one on.
+    case leading
+    /// Evenly down from the last one.
+    case trailing
+    /// From the first to the last.
+    case linspace
+  }
+
   public let trainingSteps: Int
   public let betaSchedule: BetaSchedule
   public internal(set) var predictionType: PredictionType
   /// Whether the level before the first is noise-free (1) or that of step 0.
   public let setsAlphaToOne: Bool
-  /// Added to every time step.
+  /// Added to every time step of leading ones.
   public let stepsOffset: Int
+  public internal(set) var timestepSpacing: TimestepSpacing
+  /// Whether the betas are scaled so that nothing but noise is left at the last timestep (Lin et al. 2023,
+  /// arXiv 2305.08891).
+  public internal(set) var rescalesBetas: Bool
+
+  /// Samplers whose class is called DDIM..., and those that clip what they predict as DDIM does, where nothing is said.
+  private static let ddim = ["DDIMScheduler", "DDIMInverseScheduler", "DDIMParallelScheduler"]
+  private static let clipping = ddim + ["DDPMScheduler", "DDPMParallelScheduler"]
 
   /// - Throws: `ModelError` where a number is out of range or a feature is not implemented.
   public init(path: String) throws { try self.init(try JSONObject(path: path)) }
@@ -35,7 +53,8 @@ public struct SchedulerConfiguration: Sendable, Hashable {
     if json.has("trained_betas"), case .array(let values)? = json.values["trained_betas"] {
       let betas = try values.map { value in
         switch value {
-        case .number(let beta) where beta > 0 && beta < 1: beta
+        case .number(let beta) where beta > 0 && beta <= 1: beta
+        case .integer(1): 1.0
         default: throw json.mismatch("trained_betas", value, "a list of numbers between 0 and 1")
         }
       }
@@ -74,7 +93,15 @@ public struct SchedulerConfiguration: Sendable, Hashable {
     guard stepsOffset < trainingSteps else {
       throw ModelError(.badData, "\(path): steps_offset \(stepsOffset) leaves no step of \(trainingSteps)")
     }
-    guard try !json.bool("clip_sample", default: true) else {
+    let sampler = try Self.sampler(json)
+    guard !sampler.hasPrefix("FlowMatch") else {
+      throw ModelError(
+        .unsupported,
+        "\(path): \(sampler.prefix(80)) is for models of rectified flow (Stable Diffusion 3), which are not implemented; use a "
+          + "1.x or 2.x model")
+    }
+    let isDDIM = Self.ddim.contains(sampler)
+    guard try !json.bool("clip_sample", default: Self.clipping.contains(sampler)) || Self.neverClips(sampler) else {
       throw ModelError(
         .unsupported,
         """
@@ -83,7 +110,42 @@ public struct SchedulerConfiguration: Sendable, Hashable {
         """)
     }
     try json.refuse("thresholding", unless: .bool(false), what: "thresholded samples cannot be inverted")
-    try json.refuse("timestep_spacing", unless: .string("leading"), what: "only \"leading\" is implemented")
-    try json.refuse("rescale_betas_zero_snr", unless: .bool(false), what: "rescaled betas are not implemented")
+    rescalesBetas = try json.bool("rescale_betas_zero_snr", default: false)
+    let spacing = isDDIM ? try json.string("timestep_spacing", default: "leading") : "leading"
+    guard let timestepSpacing = TimestepSpacing(rawValue: spacing) else {
+      throw ModelError(
+        .unsupported,
+        "\(path): timestep_spacing is \"\(spacing.prefix(80))\"; leading, trailing and linspace are implemented")
+    }
+    self.timestepSpacing = timestepSpacing
+  }
+
+  private static func sampler(_ json: JSONObject) throws -> String { try json.string("_class_name", default: ddim[0]) }
+
+  /// Whether a sampler has no such setting, and carries another's.
+  private static func neverClips(_ sampler: String) -> Bool {
+    let others = ["PNDM", "Euler", "DPMSolver", "UniPC", "DEIS", "Heun", "LMS", "KDPM2"]
+    return others.contains { sampler.hasPrefix($0) }
+  }
+
+  /// What a file for another sampler says that means nothing for DDIM, as sentences.
+  static func notes(_ json: JSONObject) -> [String] {
+    guard let sampler = try? sampler(json), !ddim.contains(sampler) else { return [] }
+    // Read here, or without effect where nothing is clipped; and what Stable Diffusion's own files have.
+    let known: Set<String> = [
+      "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
+      "set_alpha_to_one", "steps_offset", "clip_sample", "thresholding", "rescale_betas_zero_snr", "clip_sample_range",
+      "dynamic_thresholding_ratio", "sample_max_value", "skip_prk_steps",
+    ]
+    let others = json.values.filter { key, value in
+      !key.hasPrefix("_") && !known.contains(key) && value != .null && value != .bool(false)
+        && !(key == "timestep_spacing" && value == .string(TimestepSpacing.leading.rawValue))
+    }
+    guard !others.isEmpty else { return [] }
+    let texts = others.map { "\($0.key) \($0.value.text)" }.sorted()
+    return [
+      "\(json.path) is made for \(sampler.prefix(80)); DDIM takes its betas and its prediction type, and leaves that "
+        + "sampler's own: \(texts.prefix(24).joined(separator: ", "))"
+    ]
   }
 }

@@ -2,7 +2,7 @@ import Tensors
 
 /// A whole CLIP (Radford et al. 2021, arXiv 2103.00020): images and texts to features of one space, compared by the
 /// cosine of their angle. From a folder in the layout of transformers: `config.json`, `preprocessor_config.json`,
-/// weights, `vocab.json` and `merges.txt`.
+/// weights, and the vocabulary.
 public final class CLIPModel: Sendable {
   public let path: String
   public let tokenizer: CLIPTokenizer
@@ -41,9 +41,8 @@ public final class CLIPModel: Sendable {
         "\(path): preprocessor_config.json makes images of \(imageProcessor.configuration.cropSize) pixels, "
           + "config.json wants \(visionConfiguration.imageSize)")
     }
-    // Where only tokenizer.json is there, the vocabulary is the published one.
     tokenizer = try CLIPTokenizer(
-      directory: fileExists("\(path)/vocab.json") ? path : try ModelLocation.clipVocabulary())
+      directory: TokenizerVocabulary.isIn(path) ? path : try ModelLocation.clipVocabulary())
     guard tokenizer.largestToken < textConfiguration.vocabularySize,
       tokenizer.length <= textConfiguration.maximumPositions
     else {

@@ -3,7 +3,7 @@ import Tensors
 /// CLIP's text transformer: token ids to the hidden states that the UNet's cross-attention reads.
 public final class CLIPTextEncoder: Sendable {
   public let configuration: TextEncoderConfiguration
-  private let tokenTable: Tensor, positionTable: Tensor
+  private let tokenTable: Weights, positionTable: Weights
   /// Of tokens behind the vocabulary, (n, width) each.
   private let addedTables: [Tensor]
   private let layers: [CLIPEncoderLayer]
@@ -56,7 +56,7 @@ public final class CLIPTextEncoder: Sendable {
     return try device.concatenate(
       try tokens.map { token in
         var (table, row) = (tokenTable, token)
-        for added in addedTables where row >= table.shape[0] { (table, row) = (added, row - table.shape[0]) }
+        for added in addedTables where row >= table.shape[0] { (table, row) = (.memory(added), row - table.shape[0]) }
         return try device.gather(table, rows: [row])
       })
   }

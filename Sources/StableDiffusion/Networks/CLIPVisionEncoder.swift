@@ -5,7 +5,7 @@ import Tensors
 public final class CLIPVisionEncoder: Sendable {
   public let configuration: VisionEncoderConfiguration
   private let patches: Convolution
-  private let classTable: Tensor, positionTable: Tensor
+  private let classTable: Weights, positionTable: Weights
   private let firstNorm: Normalization, finalNorm: Normalization
   private let layers: [CLIPEncoderLayer]
 

@@ -6,7 +6,7 @@ public struct DDIMScheduler: Sendable {
   public let configuration: SchedulerConfiguration
   /// Number of denoising steps N.
   public let steps: Int
-  /// Noise levels of the edit, from the noisiest to the cleanest: t_i = (N-1-i) * ratio + offset.
+  /// Noise levels of the edit, from the noisiest to the cleanest.
   public let timesteps: [Int]
   private let ratio: Int
   /// Cumulative products of 1 - beta for every training timestep.
@@ -23,18 +23,36 @@ public struct DDIMScheduler: Sendable {
     self.steps = steps
     let ratio = training / steps
     self.ratio = ratio
-    timesteps = (0..<steps).map { (steps - 1 - $0) * ratio + configuration.stepsOffset }
-    // Accumulated in double, as PyTorch's cumprod does.
-    var product = 1.0
-    cumulativeAlphas = DDIMScheduler.betas(configuration).map { beta in
-      product *= Double(1 - beta)
-      return Float(product)
-    }
+    timesteps = DDIMScheduler.timesteps(configuration, steps: steps)
+    let betas = DDIMScheduler.betas(configuration)
+    cumulativeAlphas = DDIMScheduler.cumulativeAlphas(
+      configuration.rescalesBetas ? DDIMScheduler.rescaled(betas) : betas)
     guard timesteps[0] < cumulativeAlphas.count else {
       throw ModelError(
         .unsupported,
         "\(steps) steps begin at timestep \(timesteps[0]), past the schedule's last (\(cumulativeAlphas.count - 1)): "
           + "use fewer steps")
+    }
+    guard configuration.predictionType == .velocity || timesteps.allSatisfy({ cumulativeAlphas[$0] > 0 }) else {
+      throw ModelError(
+        .unsupported,
+        "the schedule begins at pure noise (zero terminal SNR), where a prediction of the noise says nothing of the picture: "
+          + "set prediction-type to v_prediction, or timestep_spacing in scheduler_config.json to leading")
+    }
+  }
+
+  /// As diffusers' `DDIMScheduler` has them; halves are rounded to even.
+  private static func timesteps(_ configuration: SchedulerConfiguration, steps: Int) -> [Int] {
+    let training = configuration.trainingSteps
+    switch configuration.timestepSpacing {
+    case .leading: return (0..<steps).map { (steps - 1 - $0) * (training / steps) + configuration.stepsOffset }
+    case .trailing:
+      let ratio = Double(training) / Double(steps)
+      return (0..<steps).map { max(Int((Double(training) - Double($0) * ratio).rounded(.toNearestOrEven)) - 1, 0) }
+    case .linspace:
+      guard steps > 1 else { return [0] }
+      let ratio = Double(training - 1) / Double(steps - 1)
+      return (0..<steps).map { Int((Double(steps - 1 - $0) * ratio).rounded(.toNearestOrEven)) }
     }
   }
 
@@ -65,23 +83,47 @@ public struct DDIMScheduler: Sendable {
       device: device)
   }
 
-  /// sqrt(to) * (z - sqrt(1 - from) e) / sqrt(from) + sqrt(1 - to) e, with e the predicted noise.
+  /// sqrt(to) z0 + sqrt(1 - to) e, with e the predicted noise and z0 = (z - sqrt(1 - from) e) / sqrt(from).
   ///
   /// A velocity v = sqrt(a) e - sqrt(1-a) z0 (Salimans and Ho, Progressive Distillation) gives
-  /// e = sqrt(a) v + sqrt(1-a) z, where a is the level of z (as diffusers' DDIMInverseScheduler has it too).
+  /// z0 = sqrt(a) z - sqrt(1-a) v and e = sqrt(a) v + sqrt(1-a) z, where a is the level of z (as diffusers'
+  /// DDIMInverseScheduler has it too): nothing is divided, and a may be 0.
   private func move(
     _ latents: Tensor, output: Tensor, from: Float, to: Float, device: Device
   ) throws -> Tensor {
-    let noise: Tensor
-    switch configuration.predictionType {
-    case .epsilon: noise = output
-    case .velocity: noise = try device.combine(from.squareRoot(), output, (1 - from).squareRoot(), latents)
-    }
     // In double: neighbouring levels nearly cancel.
     let (from, to) = (Double(from), Double(to))
-    let ratio = (to / from).squareRoot()
-    let noiseShare = (1 - to).squareRoot() - ratio * (1 - from).squareRoot()
-    return try device.combine(Float(ratio), latents, Float(noiseShare), noise)
+    let (latentsShare, outputShare): (Double, Double)
+    switch configuration.predictionType {
+    case .epsilon:
+      latentsShare = (to / from).squareRoot()
+      outputShare = (1 - to).squareRoot() - latentsShare * (1 - from).squareRoot()
+    case .velocity:
+      latentsShare = (to * from).squareRoot() + ((1 - to) * (1 - from)).squareRoot()
+      outputShare = ((1 - to) * from).squareRoot() - (to * (1 - from)).squareRoot()
+    }
+    return try device.combine(Float(latentsShare), latents, Float(outputShare), output)
+  }
+
+  /// Accumulated in double, as PyTorch's cumprod does.
+  private static func cumulativeAlphas(_ betas: [Float]) -> [Float] {
+    var product = 1.0
+    return betas.map { beta in
+      product *= Double(1 - beta)
+      return Float(product)
+    }
+  }
+
+  /// The betas whose cumulative alphas have square roots of the same shape, but reach zero at the end (Lin et al. 2023,
+  /// algorithm 1).
+  private static func rescaled(_ betas: [Float]) -> [Float] {
+    let roots = cumulativeAlphas(betas).map { $0.squareRoot() }
+    guard let first = roots.first, let last = roots.last, first > last else { return betas }
+    let alphas = roots.map { root in
+      let rescaled = (root - last) * (first / (first - last))
+      return rescaled * rescaled
+    }
+    return alphas.indices.map { 1 - ($0 == 0 ? alphas[0] : alphas[$0] / alphas[$0 - 1]) }
   }
 
   /// The noise added at each training timestep, in float32 as PyTorch computes it.

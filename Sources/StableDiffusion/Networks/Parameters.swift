@@ -106,7 +106,7 @@ public final class Parameters {
     }
     try device.checkCancellation()
     return Linear(
-      name: prefix + name, layer: try device.makeLinear(weight: try read(weight), bias: try offset.map(read)))
+      name: prefix + name, layer: try device.makeLinear(weight: try read(weight), bias: try offset.map(readNow)))
   }
 
   /// `name`.weight (outputs, inputs, kernel, kernel) and `name`.bias (outputs). A 1x1 kernel may also have the shape of
@@ -132,7 +132,7 @@ public final class Parameters {
     try device.checkCancellation()
     return UpsamplingConvolution(
       name: prefix + name,
-      layer: try device.makeUpsamplingConvolution(weight: try read(weight), bias: try read(offset)))
+      layer: try device.makeUpsamplingConvolution(weight: try read(weight), bias: try readNow(offset)))
   }
 
   /// A convolution over frames with a kernel of three: `name`.weight (outputs, inputs, 3), used as a 3x1 kernel on
@@ -155,7 +155,7 @@ public final class Parameters {
     return Convolution(
       name: prefix + name,
       layer: try device.makeConvolution(
-        weight: try read(weight), bias: try offset.map(read), stride: stride, padding: padding))
+        weight: try read(weight), bias: try offset.map(readNow), stride: stride, padding: padding))
   }
 
   /// `name`.weight and `name`.bias, one number per channel, as float32.
@@ -163,18 +163,19 @@ public final class Parameters {
     let weight = take(name + ".weight", [channels])
     let offset = take(name + ".bias", [channels])
     guard let device = state.device, let weight, let offset else { return Normalization(weight: nil, bias: nil) }
-    return Normalization(weight: try device.float32(try read(weight)), bias: try device.float32(try read(offset)))
+    return Normalization(
+      weight: try device.float32(try readNow(weight)), bias: try device.float32(try readNow(offset)))
   }
 
   /// A table such as an embedding, (rows, columns), as stored.
-  public func table(_ name: String, rows: Int, columns: Int) throws -> Tensor {
-    guard let entry = take(name, [rows, columns]) else { return try Tensor(zeros: [0, 0]) }
+  public func table(_ name: String, rows: Int, columns: Int) throws -> Weights {
+    guard let entry = take(name, [rows, columns]) else { return .memory(try Tensor(zeros: [0, 0])) }
     return try read(entry)
   }
 
   /// A single row, (1, columns), as stored; files also store it as (columns).
-  public func row(_ name: String, columns: Int) throws -> Tensor {
-    guard let entry = take(name, [1, columns], orAs: [columns]) else { return try Tensor(zeros: [0, 0]) }
+  public func row(_ name: String, columns: Int) throws -> Weights {
+    guard let entry = take(name, [1, columns], orAs: [columns]) else { return .memory(try Tensor(zeros: [0, 0])) }
     return try read(entry)
   }
 
@@ -197,7 +198,6 @@ public final class Parameters {
   /// To be called when all modules have taken their weights.
   /// - Throws: one `ModelError` that lists everything that is missing, misshapen or, unless tolerated, left over.
   public func finish(surplus policy: SurplusPolicy = .refuse) throws {
-    releasePages()
     var all = state.problems
     if policy == .refuse { all += surplus.map(Problem.surplus) }
     guard !all.isEmpty else { return }
@@ -210,12 +210,6 @@ public final class Parameters {
       (\(all.count) \(all.count == 1 ? "problem" : "problems")); are the two from the same model, and complete?
       \(lines.joined(separator: "\n"))
       """)
-  }
-
-  /// Tells the system that what was read of the files is not needed for now.
-  func releasePages() {
-    state.file.releasePages()
-    for entry in state.changes.values.joined() { entry.file.releasePages() }
   }
 
   // MARK: Reading
@@ -240,22 +234,24 @@ public final class Parameters {
       state.problems.append(.shape(name: full, have: have, want: want))
       return nil
     }
-    guard let type = state.file.elementType(of: stored) else {
+    guard let format = state.file.format(of: stored), format.isFloatingPoint else {
       state.problems.append(.type(name: full, have: state.file.typeName(of: stored) ?? "nothing"))
       return nil
     }
     if isNew, let count = Tensor.count(of: want) {
       state.parameterCount += count
-      state.byteCount += count * type.byteCount
+      state.byteCount += count * format.byteCount
     }
     return Entry(name: full, stored: stored, shape: want)
   }
 
-  private func read(_ entry: Entry) throws -> Tensor {
-    let stored = try state.file.tensor(entry.stored).reshaped(entry.shape)
-    guard let device = state.device, let changes = state.changes[entry.name] else { return stored }
-    return try device.changed(stored, by: changes)
+  private func read(_ entry: Entry) throws -> Weights {
+    let stored = try state.file.stored(entry.stored).reshaped(entry.shape)
+    guard let device = state.device, let changes = state.changes[entry.name] else { return .file(stored) }
+    return .memory(try device.changed(try stored.read(), by: changes))
   }
+
+  private func readNow(_ entry: Entry) throws -> Tensor { try read(entry).read() }
 }
 
 /// A linear layer with weights from a checkpoint.

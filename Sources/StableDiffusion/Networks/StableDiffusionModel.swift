@@ -76,7 +76,6 @@ public final class StableDiffusionModel: Sendable {
     try checkpoint.checkUnchanged(component)
     let parameters = Parameters(component, of: checkpoint, device: device)
     // What fits was found when it was opened.
-    defer { parameters.releasePages() }
     switch component {
     case .textEncoder:
       let network = try CLIPTextEncoder(checkpoint.textEncoder, parameters, added: checkpoint.addedWords.tables)
@@ -88,6 +87,7 @@ public final class StableDiffusionModel: Sendable {
       let network = try UNet(checkpoint.unet, parameters)
       networks.withLock { $0.unet = network }
     }
+    try checkpoint.checkUnchanged(component)
     networks.withLock { _ = $0.loaded.insert(component) }
   }
 

@@ -1,5 +1,5 @@
 /// CLIP's tokenizer: byte-level byte-pair encoding (Radford et al. 2021; Sennrich et al. 2016), from `vocab.json` and
-/// `merges.txt`. Gives the numbers of transformers' fast `CLIPTokenizer`, after the repairs of `PromptRepair`.
+/// `merges.txt` or from `tokenizer.json`. Gives the numbers of transformers' fast `CLIPTokenizer`, after the repairs of `PromptRepair`.
 public struct CLIPTokenizer: Sendable {
   /// `<|startoftext|>`, before every prompt.
   public let beginToken: Int
@@ -18,19 +18,11 @@ public struct CLIPTokenizer: Sendable {
   private let pieces: [Int: String]
   /// Token of each byte within a word, and at the end of one; nil where a small vocabulary lacks it.
   private let byteTokens: [Int?], lastByteTokens: [Int?]
-  private let merges: [Pair: Merge]
+  private let merges: [TokenizerVocabulary.Pair: TokenizerVocabulary.Merge]
   /// Looked for in the text as it is, and in the normalised text.
   private let rawSpecials: [Special], normalizedSpecials: [Special]
   private let bytesOfCharacters: [Unicode.Scalar: UInt8]
   private let added: [AddedWords.Word]
-
-  private struct Pair: Hashable {
-    let left: Int, right: Int
-  }
-
-  private struct Merge {
-    let rank: Int, result: Int
-  }
 
   private struct Special {
     let scalars: [Unicode.Scalar]
@@ -55,7 +47,7 @@ public struct CLIPTokenizer: Sendable {
     case text([Unicode.Scalar])
   }
 
-  private static let wordEnd = "</w>"
+  private static let wordEnd = TokenizerVocabulary.wordEnd
 
   // MARK: Encoding
 
@@ -206,7 +198,7 @@ public struct CLIPTokenizer: Sendable {
     var queue = MergeQueue()
     func add(_ left: Int) {
       guard left >= 0, next[left] < tokens.count, let first = tokens[left], let second = tokens[next[left]],
-        let merge = merges[Pair(left: first, right: second)]
+        let merge = merges[TokenizerVocabulary.Pair(left: first, right: second)]
       else { return }
       queue.insert(MergeQueue.Candidate(rank: merge.rank, place: left, result: merge.result, pair: (first, second)))
     }
@@ -227,7 +219,7 @@ public struct CLIPTokenizer: Sendable {
   // MARK: Reading
 
   /// - Parameters:
-  ///   - directory: the folder with `vocab.json` and `merges.txt`, and with what says which token pads:
+  ///   - directory: the folder with the vocabulary (`TokenizerVocabulary`), and with what says which token pads:
   ///     `special_tokens_map.json` or else `tokenizer_config.json`.
   ///   - padToken: what pads, over what the folder says.
   /// - Throws: `ModelError` where a file is absent or they do not fit together.
@@ -238,8 +230,8 @@ public struct CLIPTokenizer: Sendable {
   /// - Parameter added: words beside the vocabulary, found without regard to case.
   init(directory: String, padToken pad: String?, added: [AddedWords.Word]) throws {
     self.added = added
-    let vocabularyPath = directory + "/vocab.json"
-    let vocabulary = try JSONObject.decode([String: Int].self, path: vocabularyPath, limit: 8 << 20)
+    let files = try TokenizerVocabulary(folder: directory)
+    let (vocabularyPath, vocabulary) = (files.path, files.tokens)
     var pieces: [Int: String] = [:]
     for (piece, token) in vocabulary {
       guard (0..<1_000_000).contains(token) else {
@@ -260,9 +252,9 @@ public struct CLIPTokenizer: Sendable {
     guard byteTokens.contains(where: { $0 != nil }), lastByteTokens.contains(where: { $0 != nil }) else {
       throw ModelError(.badData, "\(vocabularyPath) is not a vocabulary of CLIP: it has no single bytes")
     }
-    merges = try Self.readMerges(directory + "/merges.txt", vocabulary: vocabulary)
+    merges = files.merges
 
-    let map = try SpecialTokens(directory: directory, padToken: pad)
+    let map = try SpecialTokens(directory: directory, padToken: pad, added: files.added)
     func token(_ role: SpecialTokens.Role) throws -> Int {
       let text = map.text(role)
       guard let token = vocabulary[text] else {
@@ -286,37 +278,20 @@ public struct CLIPTokenizer: Sendable {
         raw.append(Special(scalars: scalars, tokens: [number]))
       }
     }
+    for word in files.added where !SpecialTokens.Role.allCases.contains(where: { map.text($0) == word.text }) {
+      let scalars = Array(word.text.unicodeScalars)
+      if word.isNormalized ?? true {
+        normalized.append(Special(scalars: Self.normalized(scalars), tokens: [word.token]))
+      } else {
+        raw.append(Special(scalars: scalars, tokens: [word.token]))
+      }
+    }
     for word in added {
       normalized.append(
         Special(scalars: Self.normalized(Array(word.text.unicodeScalars)), tokens: Array(word.tokens), isWord: true))
     }
     rawSpecials = raw
     normalizedSpecials = normalized
-  }
-
-  private static func readMerges(_ path: String, vocabulary: [String: Int]) throws -> [Pair: Merge] {
-    var merges: [Pair: Merge] = [:]
-    let lines = try fileBytes(path, limit: 8 << 20).split(separator: UInt8(ascii: "\n"))
-    for (number, bytes) in lines.enumerated() {
-      let line = String(decoding: bytes.last == UInt8(ascii: "\r") ? bytes.dropLast() : bytes, as: UTF8.self)
-      if line.hasPrefix("#version") { continue }
-      let sides = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
-      guard sides.count == 2 else {
-        throw ModelError(.badData, "\(path), line \(number + 1): \"\(line.prefix(80))\" is not a pair of pieces")
-      }
-      guard let left = vocabulary[sides[0]], let right = vocabulary[sides[1]],
-        let result = vocabulary[sides[0] + sides[1]]
-      else {
-        throw ModelError(
-          .badData,
-          "\(path), line \(number + 1): vocab.json lacks \"\(line.prefix(80))\" or what it makes; are the two "
-            + "from one tokenizer?"
-        )
-      }
-      let pair = Pair(left: left, right: right)
-      if merges[pair] == nil { merges[pair] = Merge(rank: number, result: result) }
-    }
-    return merges
   }
 
   /// The printable character that stands for each byte in the vocabulary, as in GPT-2: itself where it is printable,
@@ -345,8 +320,11 @@ private struct SpecialTokens {
   private var texts: [Role: String] = [:]
   /// Tokens that are looked for in the text as it is, since one of their roles is a plain string.
   private var plain: Set<String> = []
+  /// What the vocabulary says of that, which goes before.
+  private var normalized: [String: Bool] = [:]
 
-  init(directory: String, padToken: String?) throws {
+  /// - Parameter added: what the vocabulary says of special tokens.
+  init(directory: String, padToken: String?, added: [TokenizerVocabulary.Added]) throws {
     let configPath = directory + "/tokenizer_config.json", mapPath = directory + "/special_tokens_map.json"
     let config = fileExists(configPath) ? try JSONObject(path: configPath) : JSONObject(path: configPath, values: [:])
     let map = fileExists(mapPath) ? try JSONObject(path: mapPath) : JSONObject(path: mapPath, values: [:])
@@ -372,10 +350,13 @@ private struct SpecialTokens {
         plain.insert(text(role))
       }
       if role == .pad, let padToken { texts[role] = padToken }
+      if let isNormalized = added.first(where: { $0.text == text(role) })?.isNormalized {
+        normalized[text(role)] = isNormalized
+      }
       guard !text(role).isEmpty else { throw ModelError(.badData, "\(source.path): \(role.rawValue) is empty") }
     }
   }
 
   func text(_ role: Role) -> String { texts[role] ?? (role == .begin ? "<|startoftext|>" : "<|endoftext|>") }
-  func isNormalized(_ text: String) -> Bool { !plain.contains(text) }
+  func isNormalized(_ text: String) -> Bool { normalized[text] ?? !plain.contains(text) }
 }

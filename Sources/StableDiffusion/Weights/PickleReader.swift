@@ -9,7 +9,8 @@ struct PickleReader {
     case bool(Bool)
     case integer(Int)
     case number(Double)
-    case string(String)
+    /// One of `strings`: a pickle may name a long one often.
+    case string(Int)
     case list(Int)
     case tuple(Int)
     case dictionary(Int)
@@ -25,11 +26,15 @@ struct PickleReader {
   struct Storage {
     let type: String
     let key: String
+    /// The same for the same key, as long as the pickle does not spell it again.
+    let keyIndex: Int
     let count: Int
   }
 
   struct TensorDescription {
     let storage: Storage
+    /// Of the numbers, where the storage does not say it.
+    let type: String?
     /// In elements.
     let offset: Int
     let shape: [Int]
@@ -43,6 +48,8 @@ struct PickleReader {
   /// Everything that a pickle may name.
   static let orderedDictionary = "collections.OrderedDict"
   static let rebuildTensor = "torch._utils._rebuild_tensor_v2"
+  /// The same with the type of the numbers behind the arguments.
+  static let rebuildTypedTensor = "torch._utils._rebuild_tensor_v3"
   static let rebuildParameter = "torch._utils._rebuild_parameter"
   /// What training leaves beside the weights: named, called and filled in the pickles of published checkpoints, and no
   /// more than a placeholder here.
@@ -55,6 +62,9 @@ struct PickleReader {
     "CharStorage",
     "ByteStorage", "BoolStorage",
   ]
+  static let untypedStorage = "UntypedStorage"
+  /// Types of numbers that have no storage of their own.
+  static let numberTypes: Set<String> = ["float8_e4m3fn", "float8_e5m2", "uint16", "uint32", "uint64"]
 
   private let path: String
   private let bytes: [UInt8]
@@ -65,6 +75,7 @@ struct PickleReader {
   /// Items of lists and tuples; keys and values of dictionaries in turn.
   private var collections: [[Value]] = []
   private var tensors: [TensorDescription] = []
+  private var strings: [String] = []
 
   /// - Parameter path: for messages.
   private init(_ bytes: [UInt8], path: String) {
@@ -91,12 +102,16 @@ struct PickleReader {
   }
 
   private func tensors(in index: Int) -> [String: TensorDescription] {
-    var named: [String: TensorDescription] = [:]
+    var last: [Int: Int] = [:]
     let items = collections[index]
     for pair in stride(from: 0, to: items.count, by: 2) {
       // Counters and settings that training code leaves beside the weights are not weights.
-      guard case .string(let name) = items[pair], case .tensor(let tensor) = items[pair + 1] else { continue }
-      named[name] = tensors[tensor]
+      guard case .string(let name) = items[pair], case .tensor = items[pair + 1] else { continue }
+      last[name] = pair
+    }
+    var named: [String: TensorDescription] = [:]
+    for (name, pair) in last.sorted(by: { $0.value < $1.value }) {
+      if case .tensor(let tensor) = items[pair + 1] { named[strings[name]] = tensors[tensor] }
     }
     return named
   }
@@ -104,7 +119,7 @@ struct PickleReader {
   private func value(_ key: String, in index: Int) -> Value? {
     let items = collections[index]
     for pair in stride(from: 0, to: items.count, by: 2) {
-      if case .string(key) = items[pair] { return items[pair + 1] }
+      if case .string(let name) = items[pair], strings[name] == key { return items[pair + 1] }
     }
     return nil
   }
@@ -134,9 +149,9 @@ struct PickleReader {
       case 0x8a: stack.append(.integer(try longInteger()))
       case UInt8(ascii: "G"):
         stack.append(.number(Double(bitPattern: try take(8).reduce(0) { $0 << 8 | UInt64($1) })))
-      case UInt8(ascii: "X"): stack.append(.string(try text(count: Int(try number(4)))))
-      case UInt8(ascii: "U"): stack.append(.string(try text(count: Int(try number(1)))))
-      case UInt8(ascii: "T"): stack.append(.string(try text(count: Int(try number(4)))))
+      case UInt8(ascii: "X"): try pushText(count: Int(try number(4)))
+      case UInt8(ascii: "U"): try pushText(count: Int(try number(1)))
+      case UInt8(ascii: "T"): try pushText(count: Int(try number(4)))
       case UInt8(ascii: "]"): stack.append(.list(store([])))
       case UInt8(ascii: "}"): stack.append(.dictionary(store([])))
       case UInt8(ascii: ")"): stack.append(.tuple(store([])))
@@ -173,9 +188,13 @@ struct PickleReader {
   private mutating func allowedGlobal() throws -> String {
     let name = try line() + "." + line()
     let parts = name.split(separator: ".", maxSplits: 1)
-    let isStorage = parts.count == 2 && parts[0] == "torch" && Self.storageTypes.contains(String(parts[1]))
-    let isBuilder = [Self.orderedDictionary, Self.rebuildTensor, Self.rebuildParameter].contains(name)
-    guard isStorage || isBuilder || Self.bystanders.contains(name) else {
+    let isType =
+      parts.count == 2 && parts[0] == "torch"
+      && (Self.storageTypes.contains(String(parts[1])) || Self.numberTypes.contains(String(parts[1])))
+    let isUntypedStorage = name == "torch.storage.\(Self.untypedStorage)"
+    let isBuilder = [Self.orderedDictionary, Self.rebuildTensor, Self.rebuildTypedTensor, Self.rebuildParameter]
+      .contains(name)
+    guard isType || isUntypedStorage || isBuilder || Self.bystanders.contains(name) else {
       throw refused("to use \(name.prefix(200))")
     }
     return name
@@ -184,15 +203,16 @@ struct PickleReader {
   /// A reference to an entry of the archive: ("storage", type, key, device, count).
   private mutating func persistentStorage() throws -> Storage {
     guard case .tuple(let index) = try pop(), collections[index].count == 5,
-      case .string("storage") = collections[index][0],
+      case .string(let kind) = collections[index][0], strings[kind] == "storage",
       case .global(let type) = collections[index][1], type.hasPrefix("torch."),
       case .string(let key) = collections[index][2],
       case .integer(let count) = collections[index][4], count >= 0
     else { throw damaged("a reference to the numbers of a tensor is malformed") }
-    return Storage(type: String(type.dropFirst("torch.".count)), key: key, count: count)
+    return Storage(
+      type: type.split(separator: ".").last.map(String.init) ?? "", key: strings[key], keyIndex: key, count: count)
   }
 
-  /// A call, of one of the three things that may be called, or of a bystander, which gives a placeholder.
+  /// A call, of one of the four things that may be called, or of a bystander, which gives a placeholder.
   private mutating func reduce() throws {
     let operands = try pop(2)
     guard case .global(let name) = operands[0], case .tuple(let index) = operands[1] else {
@@ -201,7 +221,12 @@ struct PickleReader {
     let arguments = collections[index]
     switch name {
     case Self.orderedDictionary where arguments.isEmpty: stack.append(.dictionary(store([])))
-    case Self.rebuildTensor: stack.append(try rebuiltTensor(arguments))
+    case Self.rebuildTensor: stack.append(try rebuiltTensor(arguments, type: nil))
+    case Self.rebuildTypedTensor:
+      guard arguments.count >= 7, case .global(let type) = arguments[6], type.hasPrefix("torch.") else {
+        throw damaged("a tensor has no type")
+      }
+      stack.append(try rebuiltTensor(arguments, type: String(type.dropFirst("torch.".count))))
     case Self.rebuildParameter:
       guard case .tensor? = arguments.first else { throw damaged("a parameter is malformed") }
       stack.append(arguments[0])
@@ -210,16 +235,17 @@ struct PickleReader {
     }
   }
 
-  private mutating func rebuiltTensor(_ arguments: [Value]) throws -> Value {
+  private mutating func rebuiltTensor(_ arguments: [Value], type: String?) throws -> Value {
     guard arguments.count >= 4, case .storage(let storage) = arguments[0], case .integer(let offset) = arguments[1],
       case .tuple(let sizes) = arguments[2], case .tuple(let steps) = arguments[3], offset >= 0
     else { throw damaged("a tensor is malformed") }
+    let rank = collections[sizes].count
+    guard rank <= 16, collections[steps].count == rank else { throw damaged("a tensor has an impossible shape") }
     let shape = integers(in: sizes), strides = integers(in: steps)
-    guard shape.count == collections[sizes].count, strides.count == collections[steps].count,
-      shape.count == strides.count,
-      shape.count <= 16, (shape + strides).allSatisfy({ $0 >= 0 })
-    else { throw damaged("a tensor has an impossible shape") }
-    tensors.append(TensorDescription(storage: storage, offset: offset, shape: shape, strides: strides))
+    guard shape.count == rank, strides.count == rank, (shape + strides).allSatisfy({ $0 >= 0 }) else {
+      throw damaged("a tensor has an impossible shape")
+    }
+    tensors.append(TensorDescription(storage: storage, type: type, offset: offset, shape: shape, strides: strides))
     return .tensor(tensors.count - 1)
   }
 
@@ -293,9 +319,10 @@ struct PickleReader {
     return Int(truncatingIfNeeded: Int64(bitPattern: digits.littleEndian << UInt64(shift)) >> Int64(shift))
   }
 
-  private mutating func text(count: Int) throws -> String {
+  private mutating func pushText(count: Int) throws {
     guard let text = String(validating: try take(count), as: UTF8.self) else { throw damaged("a text is not UTF-8") }
-    return text
+    strings.append(text)
+    stack.append(.string(strings.count - 1))
   }
 
   private mutating func line() throws -> String {

@@ -4,12 +4,13 @@ import Tensors
 /// names them. The pickle is read by `PickleReader`, which runs no code.
 public final class PyTorchFile: WeightFile {
   public let path: String
-  private let file: MappedFile
+  private let file: RandomAccessFile
   private let entries: [String: Entry]
 
   private struct Entry {
-    let type: StorageType
+    let format: NumberFormat
     let shape: [Int]
+    /// In elements.
     let strides: [Int]
     /// In elements, from the start of the storage.
     let offset: Int
@@ -17,30 +18,19 @@ public final class PyTorchFile: WeightFile {
     let storage: Range<Int>
   }
 
-  private struct StorageType {
-    let name: String
-    let byteCount: Int
-    let elementType: ElementType?
-  }
-
-  private static let storageTypes: [String: StorageType] = [
-    "FloatStorage": StorageType(name: "F32", byteCount: 4, elementType: .float32),
-    "HalfStorage": StorageType(name: "F16", byteCount: 2, elementType: .float16),
-    "BFloat16Storage": StorageType(name: "BF16", byteCount: 2, elementType: .bfloat16),
-    "DoubleStorage": StorageType(name: "F64", byteCount: 8, elementType: nil),
-    "LongStorage": StorageType(name: "I64", byteCount: 8, elementType: nil),
-    "IntStorage": StorageType(name: "I32", byteCount: 4, elementType: nil),
-    "ShortStorage": StorageType(name: "I16", byteCount: 2, elementType: nil),
-    "CharStorage": StorageType(name: "I8", byteCount: 1, elementType: nil),
-    "ByteStorage": StorageType(name: "U8", byteCount: 1, elementType: nil),
-    "BoolStorage": StorageType(name: "BOOL", byteCount: 1, elementType: nil),
+  /// What PyTorch calls the formats: types of storages, and types of numbers for those that have no storage of their own.
+  private static let formats: [String: NumberFormat] = [
+    "FloatStorage": .float32, "HalfStorage": .float16, "BFloat16Storage": .bfloat16, "DoubleStorage": .float64,
+    "LongStorage": .int64, "IntStorage": .int32, "ShortStorage": .int16, "CharStorage": .int8, "ByteStorage": .uint8,
+    "BoolStorage": .bool, "float8_e4m3fn": .float8E4M3, "float8_e5m2": .float8E5M2, "uint16": .uint16, "uint32": .uint32,
+    "uint64": .uint64,
   ]
 
   /// - Throws: `ModelError` where the file is absent, damaged, or wants more than plain tensors.
   public init(path: String) throws {
     self.path = path
     file = try openWeights(path)
-    guard ZipArchive.begins(file) else { throw Self.notAnArchive(file) }
+    guard try ZipArchive.begins(file) else { throw try Self.notAnArchive(file) }
     let archive = try ZipArchive(file)
     let pickles = archive.entries.keys.filter { $0.hasSuffix("/data.pkl") && $0.split(separator: "/").count == 2 }
     guard pickles.count == 1, let pickle = pickles.first else {
@@ -48,7 +38,8 @@ public final class PyTorchFile: WeightFile {
     }
     let folder = pickle.dropLast("data.pkl".count)
     if archive.entries[folder + "byteorder"] != nil {
-      let order = String(decoding: file.bytes(try archive.range(of: folder + "byteorder")).prefix(16), as: UTF8.self)
+      let order = String(
+        decoding: try file.bytes(try archive.range(of: folder + "byteorder").prefix(16)), as: UTF8.self)
       guard order == "little" else {
         throw ModelError(.unsupported, "\(path) has the byte order \"\(order)\"; only little is read")
       }
@@ -58,115 +49,79 @@ public final class PyTorchFile: WeightFile {
       throw ModelError(
         .badData, "\(path) has a pickle of \(range.count) bytes; at most \(PickleReader.byteLimit) are read")
     }
-    let tensors = try PickleReader.tensors(in: file.bytes(range), path: path)
+    let tensors = try PickleReader.tensors(in: try file.bytes(range), path: path)
+    // Tensors share storages, and the names of those may be long.
+    var storages: [Int: Range<Int>] = [:]
     entries = try tensors.reduce(into: [:]) { entries, tensor in
-      entries[tensor.key] = try Self.entry(tensor.key, tensor.value, archive: archive, folder: String(folder))
+      let storage = tensor.value.storage
+      let place = try storages[storage.keyIndex] ?? archive.range(of: "\(folder)data/\(storage.key)")
+      storages[storage.keyIndex] = place
+      entries[tensor.key] = try Self.entry(tensor.key, tensor.value, storage: place, path: path)
     }
+    names = entries.keys.sorted()
   }
 
-  public var names: [String] { entries.keys.sorted() }
+  public let names: [String]
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
-  public func elementType(of name: String) -> ElementType? { entries[name]?.type.elementType }
-  public func typeName(of name: String) -> String? { entries[name]?.type.name }
+  public func format(of name: String) -> NumberFormat? { entries[name]?.format }
 
-  public func releasePages() { file.releasePages() }
   public func checkUnchanged() throws { try checkUnchangedWeights(file) }
 
-  public func tensor(_ name: String) throws -> Tensor {
-    guard let entry = entries[name] else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
-    guard let type = entry.type.elementType else {
-      throw ModelError(
-        .badData, "\(name) in \(path) holds \(entry.type.name), not floating-point numbers of 16 or 32 bits")
-    }
-    if Self.isContiguous(entry.shape, entry.strides) {
-      return try Tensor(
-        mapping: file, byteOffset: entry.storage.lowerBound + entry.offset * type.byteCount, shape: entry.shape,
-        elementType: type)
-    }
-    // A transposed or channels-last view, as training code may leave it: brought into row-major order.
-    let stored = try Tensor(
-      mapping: file, byteOffset: entry.storage.lowerBound, shape: [entry.storage.count / type.byteCount],
-      elementType: type
-    ).floats
-    var index = Array(repeating: 0, count: entry.shape.count)
-    var place = entry.offset
-    let values = (0..<entry.shape.reduce(1, *)).map { _ in
-      let value = stored[place]
-      for axis in entry.shape.indices.reversed() {
-        index[axis] += 1
-        place += entry.strides[axis]
-        guard index[axis] == entry.shape[axis] else { break }
-        place -= entry.strides[axis] * entry.shape[axis]
-        index[axis] = 0
-      }
-      return value
-    }
-    return try Tensor(values, shape: entry.shape)
-  }
-
-  public func leadingBytes(of name: String, count: Int) throws -> [UInt8] {
-    guard let entry = entries[name], let numbers = Tensor.count(of: entry.shape),
-      count <= numbers * entry.type.byteCount
-    else { throw ModelError(.badData, "\(path) has no \(count) bytes of a tensor \(name)") }
-    let start = entry.storage.lowerBound + entry.offset * entry.type.byteCount
-    return Array(file.bytes(start..<min(start + count, entry.storage.upperBound)))
-  }
-
-  private static func isContiguous(_ shape: [Int], _ strides: [Int]) -> Bool {
-    guard !shape.contains(0) else { return true }
-    var expected = 1
-    for (extent, stride) in zip(shape, strides).reversed() {
-      guard extent == 1 || stride == expected else { return false }
-      expected *= extent
-    }
-    return true
+  public func stored(_ name: String) throws -> StoredTensor {
+    guard let entry = entries[name] else { throw missing(name) }
+    do {
+      return try StoredTensor(
+        file, byteOffset: entry.storage.lowerBound + entry.offset * entry.format.byteCount, shape: entry.shape,
+        format: entry.format, strides: entry.strides)
+    } catch { throw ModelError(.badData, "\(path) is damaged: \(name.prefix(200)): \(error)") }
   }
 
   /// Checks that a tensor lies within its storage, and the storage within the file.
   private static func entry(
-    _ name: String, _ tensor: PickleReader.TensorDescription, archive: ZipArchive, folder: String
+    _ name: String, _ tensor: PickleReader.TensorDescription, storage: Range<Int>, path: String
   ) throws -> Entry {
-    let path = archive.file.path
-    guard let type = storageTypes[tensor.storage.type] else {
-      throw ModelError(.unsupported, "\(path): \(name) has the unknown type \(tensor.storage.type)")
+    let name = name.prefix(200)
+    guard let format = formats[tensor.type ?? tensor.storage.type] else {
+      throw ModelError(.unsupported, "\(path): \(name) has the unknown type \(tensor.type ?? tensor.storage.type)")
     }
-    let storage = try archive.range(of: folder + "data/" + tensor.storage.key)
-    guard tensor.storage.count == storage.count / type.byteCount, storage.count % type.byteCount == 0 else {
+    // A storage without a type counts bytes.
+    let unit = tensor.storage.type == PickleReader.untypedStorage ? 1 : format.byteCount
+    guard tensor.storage.count == storage.count / unit, storage.count % format.byteCount == 0 else {
       throw ModelError(
         .badData,
         "\(path) is damaged: the numbers of \(name) have \(storage.count) bytes, not \(tensor.storage.count) "
-          + "\(type.name)"
-      )
+          + (unit == 1 ? "" : format.rawValue))
     }
+    let stored = storage.count / format.byteCount
     let damaged = ModelError(
-      .badData, "\(path) is damaged: \(name) \(tensor.shape) reaches past its \(tensor.storage.count) numbers")
+      .badData, "\(path) is damaged: \(name) \(tensor.shape) reaches past its \(stored) numbers")
     // More elements than stored would be a view that repeats numbers (`expand`), which no checkpoint needs.
-    guard let count = Tensor.count(of: tensor.shape), count <= tensor.storage.count,
-      tensor.offset <= tensor.storage.count
+    guard let count = Tensor.count(of: tensor.shape), count <= stored,
+      tensor.offset <= stored
     else {
       throw damaged
     }
     var last = tensor.offset
     for (extent, stride) in zip(tensor.shape, tensor.strides) where count > 0 {
       let (step, overflow) = (extent - 1).multipliedReportingOverflow(by: stride)
-      guard !overflow, step < tensor.storage.count else { throw damaged }
+      guard !overflow, step < stored else { throw damaged }
       last += step
     }
-    guard count == 0 || last < tensor.storage.count else { throw damaged }
-    return Entry(type: type, shape: tensor.shape, strides: tensor.strides, offset: tensor.offset, storage: storage)
+    guard count == 0 || last < stored else { throw damaged }
+    return Entry(format: format, shape: tensor.shape, strides: tensor.strides, offset: tensor.offset, storage: storage)
   }
 
-  private static func notAnArchive(_ file: MappedFile) -> ModelError {
+  private static func notAnArchive(_ file: RandomAccessFile) throws -> ModelError {
     // torch.save before 1.6 begins with this pickled number.
     let magic: [UInt8] = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19]
-    if file.byteCount >= magic.count, file.bytes(0..<magic.count) == magic {
+    if file.byteCount >= magic.count, try file.bytes(0..<magic.count) == magic {
       return ModelError(
         .unsupported,
         "\(file.path) has the format of PyTorch before 1.6, which is not read; save it again with today's "
           + "torch.save, or as safetensors"
       )
     }
-    if file.byteCount > 8, file.bytes(8..<9) == [UInt8(ascii: "{")] {
+    if file.byteCount > 8, try file.bytes(8..<9) == [UInt8(ascii: "{")] {
       return ModelError(.badData, "\(file.path) is a safetensors file under another name; rename it to .safetensors")
     }
     return ModelError(.badData, "\(file.path) is not a file of torch.save: it is not a zip archive; download it again")

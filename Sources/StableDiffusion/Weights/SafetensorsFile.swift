@@ -1,6 +1,6 @@
 import Tensors
 
-/// A memory-mapped safetensors file (https://huggingface.co/docs/safetensors): eight bytes of header length, a JSON
+/// A safetensors file (https://huggingface.co/docs/safetensors): eight bytes of header length, a JSON
 /// header, the numbers. As the format's own library does, every byte behind the header must belong to exactly one
 /// tensor.
 public final class SafetensorsFile: WeightFile {
@@ -8,14 +8,14 @@ public final class SafetensorsFile: WeightFile {
   static let headerLimit = 16 << 20
 
   public let path: String
-  private let file: MappedFile
+  private let file: RandomAccessFile
   private let entries: [String: Entry]
   /// `__metadata__` of the header.
   public let metadata: [String: String]
   private let dataOffset: Int
 
   private struct Entry {
-    let type: StoredType
+    let format: NumberFormat
     let shape: [Int]
     let byteOffset: Int
   }
@@ -24,10 +24,10 @@ public final class SafetensorsFile: WeightFile {
   public init(path: String) throws {
     self.path = path
     file = try openWeights(path)
-    if ZipArchive.begins(file) {
+    if try ZipArchive.begins(file) {
       throw ModelError(.badData, "\(path) is a file of torch.save under another name; rename it to .ckpt, .bin or .pt")
     }
-    guard file.byteCount >= 8, let length = Int(exactly: file.bytes(0..<8).littleEndian), length <= file.byteCount - 8
+    guard file.byteCount >= 8, let length = try Int(exactly: file.bytes(0..<8).littleEndian), length <= file.byteCount - 8
     else {
       throw ModelError(
         .badData,
@@ -38,72 +38,34 @@ public final class SafetensorsFile: WeightFile {
     guard length <= Self.headerLimit else {
       throw ModelError(.badData, "\(path) has a header of \(length) bytes; at most \(Self.headerLimit) are read")
     }
-    let header = try JSONObject.decode(Header.self, from: file.bytes(8..<8 + length), path: "the header of \(path)")
+    let header = try JSONObject.decode(Header.self, from: try file.bytes(8..<8 + length), path: "the header of \(path)")
     metadata = header.metadata
     dataOffset = 8 + length
     entries = try Self.validated(header.tensors, dataOffset: 8 + length, byteCount: file.byteCount, path: path)
+    names = entries.keys.sorted()
   }
 
-  public var names: [String] { entries.keys.sorted() }
+  public let names: [String]
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
-  public func elementType(of name: String) -> ElementType? { entries[name]?.type.elementType }
-  public func typeName(of name: String) -> String? { entries[name]?.type.rawValue }
+  public func format(of name: String) -> NumberFormat? { entries[name]?.format }
 
   /// Whether the numbers are those that `SafetensorsWriter` sealed; nil where it did not.
   public var isIntact: Bool? {
     metadata[SafetensorsWriter.sealKey].map { seal in
       let digest = ContentDigest()
-      digest.add(file, dataOffset..<file.byteCount)
+      do { try digest.add(file, dataOffset..<file.byteCount) } catch { return false }
       return digest.text == seal
     }
   }
 
-  public func releasePages() { file.releasePages() }
   public func checkUnchanged() throws { try checkUnchangedWeights(file) }
 
-  public func tensor(_ name: String) throws -> Tensor {
-    guard let entry = entries[name] else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
-    guard let type = entry.type.elementType else {
-      throw ModelError(
-        .badData, "\(name) in \(path) holds \(entry.type.rawValue), not floating-point numbers of 16 or 32 bits")
-    }
-    return try Tensor(mapping: file, byteOffset: entry.byteOffset, shape: entry.shape, elementType: type)
-  }
-
-  public func leadingBytes(of name: String, count: Int) throws -> [UInt8] {
-    guard let entry = entries[name], let numbers = Tensor.count(of: entry.shape),
-      count <= numbers * entry.type.byteCount
-    else { throw ModelError(.badData, "\(path) has no \(count) bytes of a tensor \(name)") }
-    return Array(file.bytes(entry.byteOffset..<entry.byteOffset + count))
+  public func stored(_ name: String) throws -> StoredTensor {
+    guard let entry = entries[name] else { throw missing(name) }
+    return try StoredTensor(file, byteOffset: entry.byteOffset, shape: entry.shape, format: entry.format)
   }
 
   // MARK: Header
-
-  /// The element types of the format.
-  private enum StoredType: String {
-    case bool = "BOOL", u8 = "U8", i8 = "I8", f8e5m2 = "F8_E5M2", f8e4m3 = "F8_E4M3"
-    case i16 = "I16", u16 = "U16", f16 = "F16", bf16 = "BF16"
-    case i32 = "I32", u32 = "U32", f32 = "F32"
-    case f64 = "F64", i64 = "I64", u64 = "U64"
-
-    var byteCount: Int {
-      switch self {
-      case .bool, .u8, .i8, .f8e5m2, .f8e4m3: 1
-      case .i16, .u16, .f16, .bf16: 2
-      case .i32, .u32, .f32: 4
-      case .f64, .i64, .u64: 8
-      }
-    }
-
-    var elementType: ElementType? {
-      switch self {
-      case .f32: .float32
-      case .f16: .float16
-      case .bf16: .bfloat16
-      default: nil
-      }
-    }
-  }
 
   /// The header as JSON.
   private struct Header: Decodable {
@@ -146,7 +108,7 @@ public final class SafetensorsFile: WeightFile {
     var entries: [String: Entry] = [:]
     var parts: [(begin: Int, end: Int, name: String)] = []
     for (name, description) in tensors {
-      guard let type = StoredType(rawValue: description.dtype) else {
+      guard let format = NumberFormat(rawValue: description.dtype) else {
         throw ModelError(.unsupported, "\(path): \(name) has the unknown type \"\(description.dtype.prefix(40))\"")
       }
       guard description.shape.count <= 16, let count = Tensor.count(of: description.shape) else {
@@ -161,15 +123,15 @@ public final class SafetensorsFile: WeightFile {
           .badData,
           "\(path) is truncated or damaged: \(name) ends at byte \(offsets[1]) of \(dataCount); download it again")
       }
-      guard offsets[1] - offsets[0] == count * type.byteCount else {
+      guard offsets[1] - offsets[0] == count * format.byteCount else {
         throw ModelError(
           .badData,
           """
-          \(path): \(name) has \(offsets[1] - offsets[0]) bytes, but \(description.shape) of \(type.rawValue) needs \
-          \(count * type.byteCount)
+          \(path): \(name) has \(offsets[1] - offsets[0]) bytes, but \(description.shape) of \(format.rawValue) needs \
+          \(count * format.byteCount)
           """)
       }
-      entries[name] = Entry(type: type, shape: description.shape, byteOffset: dataOffset + offsets[0])
+      entries[name] = Entry(format: format, shape: description.shape, byteOffset: dataOffset + offsets[0])
       parts.append((offsets[0], offsets[1], name))
     }
     parts.sort { ($0.begin, $0.end) < ($1.begin, $1.end) }
@@ -193,19 +155,27 @@ public final class SafetensorsFile: WeightFile {
   }
 }
 
-/// Maps a file of weights, or says why that cannot be one.
-func openWeights(_ path: String) throws -> MappedFile {
-  let file: MappedFile
-  do { file = try MappedFile(path: path) } catch { throw ModelError(.notFound, "\(error)") }
-  let pointer = Array("version https://git-lfs".utf8)
-  if file.byteCount >= pointer.count, file.bytes(0..<pointer.count) == pointer {
+/// Opens a file of weights, or says why that cannot be one.
+func openWeights(_ path: String) throws -> RandomAccessFile {
+  let file: RandomAccessFile
+  do { file = try RandomAccessFile(path: path) } catch { throw ModelError(.notFound, "\(error)") }
+  func begins(with text: String) throws -> Bool {
+    try file.byteCount >= text.utf8.count && file.bytes(0..<text.utf8.count) == Array(text.utf8)
+  }
+  if try begins(with: "version https://git-lfs") {
     throw ModelError(
       .badData, "\(path) is a git-lfs pointer, not the weights; run `git lfs pull` in that folder or download the file")
+  }
+  if try begins(with: "GGUF") {
+    throw ModelError(
+      .unsupported,
+      "\(path) is a GGUF file, whose weights are quantised in blocks; that is not read, use the safetensors file of this model"
+    )
   }
   return file
 }
 
-func checkUnchangedWeights(_ file: MappedFile) throws {
+func checkUnchangedWeights(_ file: RandomAccessFile) throws {
   do { try file.checkUnchanged() } catch { throw ModelError(.badData, "\(error)") }
 }
 

@@ -14,6 +14,7 @@ public final class ShardedWeights: WeightFile {
     path = indexPath
     let index = try JSONObject.decode(Index.self, path: indexPath, limit: SafetensorsFile.headerLimit)
     places = index.places
+    names = places.keys.sorted()
     let folder = indexPath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
     var files: [String: any WeightFile] = [:]
     for name in Set(places.values).sorted() {
@@ -22,7 +23,7 @@ public final class ShardedWeights: WeightFile {
           .badData,
           "\(indexPath) names the file \"\(name.prefix(200))\"; shards are .safetensors or .bin files beside the index")
       }
-      files[name] = try openWeightFile(folder.isEmpty ? name : folder + "/" + name)
+      files[name] = try openStoredWeights(folder.isEmpty ? name : folder + "/" + name)
     }
     for (tensor, name) in places where files[name]?.shape(of: tensor) == nil {
       throw ModelError(.badData, "\(indexPath) says that \(tensor.prefix(200)) is in \(name), which does not have it")
@@ -36,22 +37,15 @@ public final class ShardedWeights: WeightFile {
     enum CodingKeys: String, CodingKey { case places = "weight_map" }
   }
 
-  public var names: [String] { places.keys.sorted() }
+  public let names: [String]
   public func shape(of name: String) -> [Int]? { file(name)?.shape(of: name) }
-  public func elementType(of name: String) -> ElementType? { file(name)?.elementType(of: name) }
-  public func typeName(of name: String) -> String? { file(name)?.typeName(of: name) }
+  public func format(of name: String) -> NumberFormat? { file(name)?.format(of: name) }
 
-  public func tensor(_ name: String) throws -> Tensor {
-    guard let file = file(name) else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
-    return try file.tensor(name)
+  public func stored(_ name: String) throws -> StoredTensor {
+    guard let file = file(name) else { throw missing(name) }
+    return try file.stored(name)
   }
 
-  public func leadingBytes(of name: String, count: Int) throws -> [UInt8] {
-    guard let file = file(name) else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
-    return try file.leadingBytes(of: name, count: count)
-  }
-
-  public func releasePages() { for file in files.values { file.releasePages() } }
   public func checkUnchanged() throws { for file in files.values { try file.checkUnchanged() } }
 
   private func file(_ name: String) -> (any WeightFile)? { places[name].flatMap { files[$0] } }

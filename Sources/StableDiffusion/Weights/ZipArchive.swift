@@ -10,23 +10,23 @@ struct ZipArchive {
     fileprivate let headerOffset: Int
   }
 
-  let file: MappedFile
+  let file: RandomAccessFile
   private(set) var entries: [String: Entry] = [:]
 
   private static let entryLimit = 100_000
 
   /// Whether a file begins as an archive with entries does.
-  static func begins(_ file: MappedFile) -> Bool {
-    file.byteCount >= 4 && file.bytes(0..<4) == [0x50, 0x4b, 0x03, 0x04]
+  static func begins(_ file: RandomAccessFile) throws -> Bool {
+    try file.byteCount >= 4 && file.bytes(0..<4) == [0x50, 0x4b, 0x03, 0x04]
   }
 
-  init(_ file: MappedFile) throws {
+  init(_ file: RandomAccessFile) throws {
     self.file = file
     let end = try Self.endOfDirectory(file)
     guard end.count <= Self.entryLimit, end.offset >= 0, end.byteCount >= 0, end.offset <= file.byteCount,
       end.byteCount <= file.byteCount - end.offset, end.byteCount <= 64 << 20
     else { throw Self.damaged(file, "its directory lies outside") }
-    let directory = file.bytes(end.offset..<end.offset + end.byteCount)
+    let directory = try file.bytes(end.offset..<end.offset + end.byteCount)
     var place = 0
     for _ in 0..<end.count {
       guard place + 46 <= directory.count, directory[place..<place + 4].littleEndian == 0x0201_4b50 else {
@@ -65,12 +65,11 @@ struct ZipArchive {
         "\(file.path): \(name.prefix(200)) is compressed; PyTorch never does that, save the file again with torch.save")
     }
     let header = entry.headerOffset
-    guard header <= file.byteCount - 30, file.bytes(header..<header + 4).littleEndian == 0x0403_4b50 else {
+    let local = try header <= file.byteCount - 30 ? file.bytes(header..<header + 30) : []
+    guard local.prefix(4).littleEndian == 0x0403_4b50 else {
       throw Self.damaged(file, "the header of \(name.prefix(200)) is not where the directory says")
     }
-    let begin =
-      header + 30 + Int(file.bytes(header + 26..<header + 28).littleEndian)
-      + Int(file.bytes(header + 28..<header + 30).littleEndian)
+    let begin = header + 30 + Int(local[26..<28].littleEndian) + Int(local[28..<30].littleEndian)
     guard begin <= file.byteCount, entry.byteCount <= file.byteCount - begin else {
       throw Self.damaged(file, "\(name.prefix(200)) reaches past its end")
     }
@@ -78,9 +77,9 @@ struct ZipArchive {
   }
 
   /// The record at the end of the file that says where the directory is.
-  private static func endOfDirectory(_ file: MappedFile) throws -> (count: Int, byteCount: Int, offset: Int) {
+  private static func endOfDirectory(_ file: RandomAccessFile) throws -> (count: Int, byteCount: Int, offset: Int) {
     let tailOffset = max(0, file.byteCount - 22 - 0xffff)
-    let tail = file.bytes(tailOffset..<file.byteCount)
+    let tail = try file.bytes(tailOffset..<file.byteCount)
     guard tail.count >= 22,
       let end = stride(from: tail.count - 22, through: 0, by: -1).first(where: {
         tail[$0..<$0 + 4].littleEndian == 0x0605_4b50
@@ -90,10 +89,10 @@ struct ZipArchive {
     var byteCount = tail[end + 12..<end + 16].littleEndian
     var offset = tail[end + 16..<end + 20].littleEndian
     if end >= 20, tail[end - 20..<end - 16].littleEndian == 0x0706_4b50 {
-      guard let place = Int(exactly: tail[end - 12..<end - 4].littleEndian), place <= file.byteCount - 56,
-        file.bytes(place..<place + 4).littleEndian == 0x0606_4b50
+      guard let place = Int(exactly: tail[end - 12..<end - 4].littleEndian), place <= file.byteCount - 56
       else { throw damaged(file, "its zip64 record is broken") }
-      let record = file.bytes(place..<place + 56)
+      let record = try file.bytes(place..<place + 56)
+      guard record[..<4].littleEndian == 0x0606_4b50 else { throw damaged(file, "its zip64 record is broken") }
       count = record[32..<40].littleEndian
       byteCount = record[40..<48].littleEndian
       offset = record[48..<56].littleEndian
@@ -126,7 +125,7 @@ struct ZipArchive {
     }
   }
 
-  private static func damaged(_ file: MappedFile, _ what: String) -> ModelError {
+  private static func damaged(_ file: RandomAccessFile, _ what: String) -> ModelError {
     ModelError(.badData, "\(file.path) is truncated or damaged: \(what); download it again")
   }
 }

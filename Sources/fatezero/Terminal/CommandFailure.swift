@@ -76,7 +76,14 @@ struct CommandFailure: Error, CustomStringConvertible {
       }
     case let error as StorageError: self.init(.cannotCreate, error.description)
     case is CancellationRequested: self.init(Interruption.status, "")
-    case let error as TensorError: self.init(error.isOutOfMemory ? .memory : .internalError, error.description)
+    case let error as TensorError:
+      let status: Status =
+        switch error.kind {
+        case .operation: .internalError
+        case .memory: .memory
+        case .file: .data
+        }
+      self.init(status, error.description)
     default: return nil
     }
   }
