@@ -17,12 +17,18 @@ public final class MediaReader {
   let picture: PictureProperties
   /// Device and inode of an input that is a file or directory.
   let identity: FileIdentity?
+  /// What the first frame carries beside its colours, and with it the clip.
+  let attachments: FrameAttachments
+  /// Whether frames may be transparent.
+  let isTransparent: Bool
   /// Filters in the input filter, by name.
   let filterNames: [String]
 
   private let path: String
   private let pipeline: FramePipeline
   private let isCancelled: @Sendable () -> Bool
+  private let warn: (String) -> Void
+  private var hasWarnedOfFields = false
   private let converter = PixelConverter()
   private var part: Part
   /// A frame waits here until the next one tells how long it is shown.
@@ -51,6 +57,7 @@ public final class MediaReader {
     self.path = path
     self.options = options
     self.isCancelled = isCancelled
+    self.warn = warn
     name = path == "-" ? "standard input" : path
 
     let source: any DecodedFrames
@@ -96,6 +103,10 @@ public final class MediaReader {
     let video = pipeline.output
     picture = PictureProperties(of: first)
     filterNames = pipeline.filterNames
+    let converted = try MediaReader.videoFrame(first, by: converter)
+    attachments = converted.attachments
+    // A GIF's pictures can always be transparent, and hardly ever are.
+    isTransparent = picture.pixelFormat.hasAlpha && (codec != "gif" || converted.attachments.alpha != nil)
     earlyPackets = early.packets
     let length = MediaReader.length(of: stream, images: source as? ImageSequenceSource, part: part, options: options)
     info = VideoInformation(
@@ -105,8 +116,10 @@ public final class MediaReader {
         length: length, rate: video.frameRate, isFiltered: options.filter != nil, limit: options.frames),
       format: format, codec: codec, pixelFormat: picture.pixelFormat.name, bitDepth: picture.pixelFormat.bitDepth,
       colorRange: picture.rangeName, colorMatrix: picture.matrixName, colorPrimaries: picture.primariesName,
-      colorTransfer: picture.transferName, otherStreams: streams, chapterCount: chapterCount)
-    pending = try videoFrame(first)
+      colorTransfer: picture.transferName, isInterlaced: first.pointer.pointee.interlaced_frame != 0,
+      otherStreams: streams, chapterCount: chapterCount)
+    pending = converted
+    warnOfFields(first)
     stream?.onOtherPacket = { [unowned self] packet in try self.deliver(packet) }
   }
 
@@ -131,7 +144,10 @@ public final class MediaReader {
       let end = frame.timestamp + nominalDuration(frame)
       part.end = part.shift + av_rescale_q(end, pipeline.output.timeBase, microsecondTimeBase)
     } else {
-      pending = try pipeline.next().map { try videoFrame($0) }
+      pending = try pipeline.next().map { frame in
+        warnOfFields(frame)
+        return try MediaReader.videoFrame(frame, by: converter)
+      }
     }
     frame.duration = pending.map { $0.timestamp - frame.timestamp } ?? nominalDuration(frame)
     lastDuration = frame.duration
@@ -145,17 +161,35 @@ public final class MediaReader {
     return lastDuration ?? max(1, av_rescale_q(1, av_inv_q(rate), pipeline.output.timeBase))
   }
 
-  private func videoFrame(_ frame: Frame) throws -> VideoFrame {
+  private func warnOfFields(_ frame: Frame) {
+    guard frame.pointer.pointee.interlaced_frame != 0, !hasWarnedOfFields else { return }
+    hasWarnedOfFields = true
+    let order = frame.pointer.pointee.top_field_first != 0 ? "top" : "bottom"
+    warn(
+      "\(name) is interlaced (\(order) field first): two fields of different times would be edited as one picture; deinterlace "
+        + "it with --input-filter yadif (or bwdif)")
+  }
+
+  private static func videoFrame(_ frame: Frame, by converter: PixelConverter) throws -> VideoFrame {
     let width = Int(frame.pointer.pointee.width)
     let height = Int(frame.pointer.pointee.height)
-    let packed = try Frame(width: Int32(width), height: Int32(height), format: AV_PIX_FMT_RGB24)
+    let hasAlpha = frame.pixelFormat.hasAlpha || frame.pixelFormat == AV_PIX_FMT_PAL8
+    let packed = try Frame(
+      width: Int32(width), height: Int32(height), format: hasAlpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24)
     let properties = PictureProperties(of: frame)
     try converter.convert(
       frame, PixelConverter.Colour(matrix: properties.matrix, range: properties.range), to: packed,
       PixelConverter.Colour(matrix: AVCOL_SPC_RGB, range: AVCOL_RANGE_JPEG))
+    var attachments = FrameAttachments(of: frame)
+    let pixels: [UInt8]
+    if hasAlpha {
+      (pixels, attachments.alpha) = packed.rgbAndAlpha()
+    } else {
+      pixels = packed.packedRows(bytesPerPixel: 3)
+    }
     return VideoFrame(
-      width: width, height: height, pixels: packed.packedRows(bytesPerPixel: 3),
-      timestamp: frame.pointer.pointee.pts, duration: frame.pointer.pointee.pkt_duration)
+      width: width, height: height, pixels: pixels, timestamp: frame.pointer.pointee.pts,
+      duration: frame.pointer.pointee.pkt_duration, attachments: attachments)
   }
 
   /// After the last frame: what the other streams still have within the part.

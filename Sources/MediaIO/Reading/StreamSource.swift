@@ -93,7 +93,7 @@ final class StreamSource: DecodedFrames {
     let logged = LibAVLog.takeErrors().joined(separator: "; ")
     if frameCount == 0 {
       let reason = firstDecodingError ?? "\(demuxer.name): there is no frame in its video stream"
-      throw MediaError(.badData, reason + (logged.isEmpty ? "" : " (\(logged))"))
+      throw demuxer.unreadable(MediaError(.badData, reason + (logged.isEmpty ? "" : " (\(logged))")))
     }
     if !logged.isEmpty && firstDecodingError == nil { warn("\(demuxer.name): \(logged)") }
   }

@@ -16,11 +16,11 @@ final class CopyRoute: PacketRoute {
   /// Packets before this are left out.
   private let earliest: Int64
 
+  /// - Parameter makeOutput: adds a stream of these parameters and this time base to the output.
   init(
-    _ source: UnsafeMutablePointer<AVStream>, to output: UnsafeMutablePointer<AVStream>,
-    in format: UnsafePointer<AVOutputFormat>, keepsNegativeTimes: Bool
+    _ source: UnsafeMutablePointer<AVStream>, in format: UnsafePointer<AVOutputFormat>, keepsNegativeTimes: Bool,
+    makeOutput: (UnsafeMutablePointer<AVCodecParameters>, AVRational) throws -> UnsafeMutablePointer<AVStream>
   ) throws {
-    self.output = output
     // Where times cannot be negative, the muxer would move the pictures back by what an encoder put before the sound.
     let parameters = source.pointee.codecpar.pointee
     if keepsNegativeTimes || parameters.codec_type != AVMEDIA_TYPE_AUDIO {
@@ -34,9 +34,12 @@ final class CopyRoute: PacketRoute {
       earliest = 0
     }
     timeBase = source.pointee.time_base
-    try check(avcodec_parameters_copy(output.pointee.codecpar, source.pointee.codecpar), "copying a stream", as: .io)
-    output.pointee.codecpar.pointee.codec_tag = CopyRoute.tag(of: source.pointee.codecpar.pointee, in: format)
-    output.pointee.time_base = timeBase
+    var copy = avcodec_parameters_alloc()
+    defer { avcodec_parameters_free(&copy) }
+    guard let copy else { throw MediaError(.io, "out of memory for a stream") }
+    try check(avcodec_parameters_copy(copy, source.pointee.codecpar), "copying a stream", as: .io)
+    copy.pointee.codec_tag = CopyRoute.tag(of: parameters, in: format)
+    output = try makeOutput(copy, timeBase)
     output.pointee.sample_aspect_ratio = source.pointee.sample_aspect_ratio
     output.pointee.avg_frame_rate = source.pointee.avg_frame_rate
     output.pointee.r_frame_rate = source.pointee.r_frame_rate
