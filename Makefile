@@ -28,7 +28,7 @@ VERSION := $(shell awk '/define FATEZERO_VERSION_/ { version = version dot $$3; 
   CShims/CFateZero/include/fatezero.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test sanitized demo train quality bench bench-peers install uninstall deb test-deb version manual format lint clean
+.PHONY: help setup build test sanitized fuzzers fuzz corpora misuse soak kill-test demo train quality bench bench-peers install uninstall deb test-deb version manual format lint clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,14 +55,57 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 
 # In release mode, since unoptimised loops take minutes, and in a folder of its own, since testable code is built apart.
 # A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
-test: setup build sanitized ## Build, then run all tests.
+test: setup build sanitized fuzzers ## Build, then run all tests, and fuzz everything for ten seconds each.
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-tests
+	$(MAKE) misuse
+	Fuzz/fuzz.sh 10
 
 # Swift and C instrumented alike.
 sanitized: ## Build the C library with address and thread sanitizer, the element with the former, for the tests.
 	$(SWIFT) build -c release --sanitize address --product FateZero --scratch-path .build-address
 	$(SWIFT) build -c release --sanitize address --product gstfatezero --scratch-path .build-address
 	$(SWIFT) build -c release --sanitize thread --product FateZero --scratch-path .build-thread
+
+# Coverage is measured of Swift only: the loops of CKernels choose their variant while they are loaded, before anything could
+# count. SwiftPM links no executable's module into another program, so that the command's objects are named.
+FUZZED := FATEZERO_FUZZ=1 $(SWIFT) build -c release -Xswiftc -enable-testing -Xswiftc -sanitize=fuzzer -Xswiftc -use-ld=lld \
+  --disable-local-rpath --scratch-path .build-fuzz
+CHECKED := clang -g -O1 -std=gnu11 -Wall -Wextra -Werror -ICShims/CFateZero/include
+
+fuzzers: sanitized
+	$(FUZZED) --target FateZeroCommand
+	$(FUZZED) --product Fuzzer $$(printf -- '-Xlinker %s ' .build-fuzz/release/FateZeroCommand.build/*.o)
+	$(CHECKED) -fsanitize=fuzzer,address -ICShims/CFrei0rFateZero -ICShims/CFrei0rFateZero/include \
+	  Fuzz/frei0r.c CShims/CFrei0rFateZero/*.c -L.build-address/release -lFateZero -Wl,-rpath,$(CURDIR)/.build-address/release \
+	  -o .build-fuzz/frei0r
+
+SECONDS ?= 60
+fuzz: setup fuzzers ## Fuzz everything that reads strangers' files, SECONDS (60) for each of the 18 targets.
+	Fuzz/fuzz.sh $(SECONDS)
+
+corpora: setup fuzzers ## Make the corpora anew (Tests/Fixtures/fuzz) from the seeds and what `make fuzz` found.
+	Fuzz/corpus.sh
+
+# What a sanitizer finds ends the program with 99. The compiler that made the library knows which run-time libraries it needs.
+misuse: sanitized ## Call the C library as it must not be, under address and thread sanitizer.
+	for sanitizer in address thread; do \
+	  folder=$(CURDIR)/.build-$$sanitizer; \
+	  $(CHECKED) -fsanitize=$$sanitizer -c Fuzz/misuse.c -o $$folder/misuse.o && \
+	  swiftc -sanitize=$$sanitizer -use-ld=lld $$folder/misuse.o -L $$folder/release -lFateZero -Xlinker -rpath \
+	    -Xlinker $$folder/release -o $$folder/misuse && \
+	  ASAN_OPTIONS=exitcode=99:detect_leaks=1:allocator_may_return_null=1 TSAN_OPTIONS=exitcode=99 \
+	    $$folder/misuse Tests/Fixtures/oracle/models/tinyA 1 $(ROUNDS) || exit; \
+	done
+ROUNDS ?= 100
+
+EDITS ?= 2000
+soak: setup build ## Make EDITS (2000) edits in one process, which must not grow: half an hour.
+	$(CHECKED) Fuzz/soak.c -L$(BUILT) -Wl,-rpath,$(CURDIR)/$(BUILT) -lFateZero -o $(BUILT)/soak
+	OMP_WAIT_POLICY=passive $(BUILT)/soak Models/toyworld $(EDITS)
+
+KILLS ?= 1000
+kill-test: setup build ## Kill KILLS (1000) edits at random moments and resume them: nothing may be lost. An hour.
+	Fuzz/kill-test.py $(FATEZERO) $(KILLS)
 
 demo: setup build ## Edit Examples/cat.mp4 in three ways with the model that is shipped.
 	Scripts/demo.sh $(FATEZERO) $(DEMO)
@@ -132,10 +175,10 @@ manual: ## Make the manual page anew: docs/fatezero.1.
 	cp .build-manual/plugins/GenerateManual/outputs/FateZeroCommand/fatezero.1 docs/fatezero.1
 
 format: ## Format the Swift sources in place.
-	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests
+	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests Fuzz
 
 lint: ## Report what `make format` would change, and doubtful style.
-	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
+	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
 
 clean: ## Remove what was built and the demo's output.
-	rm -rf .build .build-tests .build-address .build-thread .build-manual $(DEMO)
+	rm -rf .build .build-tests .build-address .build-thread .build-fuzz .build-manual $(DEMO)

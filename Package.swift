@@ -89,3 +89,21 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// What reads files of strangers, fed with what libFuzzer makes of them: a test, which feeds it with the corpora; for `make fuzz`
+// a program, which nobody else need build.
+let fuzzed: [Target.Dependency] = [
+  "CFateZero", "FateZero", "FateZeroC", "FateZeroCommand", "MediaIO", "StableDiffusion", "Tensors", "YAML",
+]
+if Context.environment["FATEZERO_FUZZ"] == nil {
+  package.targets.append(
+    .testTarget(
+      name: "FuzzTests", dependencies: fuzzed + ["TestSupport"], path: "Fuzz/Sources", exclude: ["Fuzzer"],
+      sources: ["Targets", "Replay"]))
+} else {
+  package.targets.append(
+    .executableTarget(
+      name: "Fuzzer",
+      dependencies: fuzzed + ["Metrics", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Fuzz/Sources", exclude: ["Replay"], sources: ["Targets", "Fuzzer"]))
+}

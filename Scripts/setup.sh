@@ -19,8 +19,9 @@ packages=(
   gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x python3-gi gir1.2-gstreamer-1.0
   gir1.2-gst-rtsp-server-1.0 xauth xvfb x11-utils
   munge slurm-client slurmctld slurmd
+  bubblewrap strace
   # building
-  gcc libc6-dev git make pkg-config
+  gcc g++ libc6-dev git make pkg-config
 )
 swift_major=6
 swift_minor=1

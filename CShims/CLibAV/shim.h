@@ -1,4 +1,5 @@
 #pragma once
+#include "releases.h"
 #include <libavcodec/avcodec.h>
 #include <libavfilter/avfilter.h>
 #include <libavfilter/buffersink.h>

@@ -53,7 +53,7 @@ final class Session {
     settledRevision = nil
     let name = given.text(of: "model")
     let path = try ModelLocation.find(name)
-    let options = try ModelOptions.checkpoint(given.layer)
+    let options = try ModelOptions.checkpoint(given.layer, model: path)
     let isOpen = model.isOpen(path: path, options: options)
     if !isOpen, let note = ModelLocation.note(name) {
       callbacks.log(FATEZERO_LOG_INFORMATION, note)

@@ -38,13 +38,13 @@ public final class Device: @unchecked Sendable {
   public enum Convolutions: Sendable {
     /// As they are defined.
     case direct
-    /// By Winograd's minimal filtering where that is faster (oneDNN with AVX-512, from 64 channels and 16x16 pixels
+    /// By Winograd's minimal filtering where that is faster (oneDNN 2 with AVX-512, from 64 channels and 16x16 pixels
     /// up): the same to rounding, in float32 whatever the precision, for four times the memory of their weights and a
     /// workspace.
     case winograd
 
-    /// Whether this machine's processor has them.
-    public var isAvailable: Bool { self == .direct || kernel_has_avx512() }
+    /// Whether this machine's processor and oneDNN have them.
+    public var isAvailable: Bool { self == .direct || OneDNNWinograd.isAvailable }
   }
 
   public let engine: Engine
@@ -74,7 +74,7 @@ public final class Device: @unchecked Sendable {
     }
     self.engine = engine
     self.precision = precision
-    self.convolutions = convolutions
+    self.convolutions = convolutions.isAvailable ? convolutions : .direct
     let threads = Device.threadCount(threads)
     // libgomp ends the process where it cannot have the threads that it was told to use.
     guard kernel_can_start(CInt(threads - 1)) else {

@@ -30,13 +30,13 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
 
   private func pack(_ weight: Tensor) throws -> OneDNNPackedWeights {
     let plain = OneDNNWeights(
-      descriptor: try dnnl_memory_desc_t(weight.shape, dnnl_abcd), storage: weight.storage, offset: weight.byteOffset)
+      layout: try OneDNNLayout(weight.shape, dnnl_abcd), storage: weight.storage, offset: weight.byteOffset)
     // The layout that suits this image serves others as well.
     let typical = Key(
       images: 2, rows: max(32, geometry.kernelRows), columns: max(32, geometry.kernelColumns), adds: false)
     let asked = try OneDNNConvolution.primitive(
       typical, geometry, hasBias: bias != nil,
-      weights: try dnnl_memory_desc_t(weight.shape, dnnl_format_tag_any, engine.factorType),
+      weights: try OneDNNLayout(weight.shape, dnnl_format_tag_any, engine.factorType),
       engine: engine)
     return OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
   }
@@ -66,23 +66,23 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
     if let addend { try device.copy(addend, into: y) }
     let key = Key(images: x.shape[0], rows: x.shape[1], columns: x.shape[2], adds: addend != nil)
     let primitive = try primitives.find(key) {
-      func make(_ weights: dnnl_memory_desc_t) throws -> OneDNNPrimitive {
+      func make(_ weights: OneDNNLayout) throws -> OneDNNPrimitive {
         try OneDNNConvolution.primitive(key, geometry, hasBias: bias != nil, weights: weights, engine: engine)
       }
       // Some sizes want another layout: the library then refuses this one, or falls back to its plain loops.
       if let found = try? make(weights.preferred), !found.isReference { return found }
-      return try make(try dnnl_memory_desc_t(geometry.weightShape, dnnl_format_tag_any, engine.factorType))
+      return try make(try OneDNNLayout(geometry.weightShape, dnnl_format_tag_any, engine.factorType))
     }
     let packed = try weights.find(primitive.weights, engine: engine)
     var arguments: [OneDNNPrimitive.Argument] = [
       (DNNL_ARG_SRC_0, try OneDNNConvolution.images(x.shape, engine.factorType), try device.factors(x)),
-      (DNNL_ARG_WEIGHTS_0, packed.descriptor, packed.pointer),
+      (DNNL_ARG_WEIGHTS_0, packed.layout, packed.pointer),
       (DNNL_ARG_DST_0, try OneDNNConvolution.images(y.shape), UnsafeMutableRawPointer(y.mutableFloatPointer)),
     ]
     if let bias {
       arguments.append(
         (
-          DNNL_ARG_BIAS, try dnnl_memory_desc_t([geometry.outputs], dnnl_a),
+          DNNL_ARG_BIAS, try OneDNNLayout([geometry.outputs], dnnl_a),
           UnsafeMutableRawPointer(mutating: bias.bytes)
         )
       )
@@ -91,35 +91,51 @@ final class OneDNNConvolution: PackedConvolution, @unchecked Sendable {
   }
 
   /// (n, h, w, c) in memory, which the library wants named in the order n, c, h, w.
-  static func images(_ shape: [Int], _ type: dnnl_data_type_t = dnnl_f32) throws -> dnnl_memory_desc_t {
-    try dnnl_memory_desc_t([shape[0], shape[3], shape[1], shape[2]], dnnl_acdb, type)
+  static func images(_ shape: [Int], _ type: dnnl_data_type_t = dnnl_f32) throws -> OneDNNLayout {
+    try OneDNNLayout([shape[0], shape[3], shape[1], shape[2]], dnnl_acdb, type)
   }
 
   private static func primitive(
-    _ key: Key, _ geometry: ConvolutionGeometry, hasBias: Bool, weights: dnnl_memory_desc_t, engine: OneDNNEngine
+    _ key: Key, _ geometry: ConvolutionGeometry, hasBias: Bool, weights: OneDNNLayout, engine: OneDNNEngine
   ) throws -> OneDNNPrimitive {
     guard let size = geometry.outputSize(rows: key.rows, columns: key.columns) else {
       throw TensorError("an image of \(key.rows)x\(key.columns) is smaller than the kernel")
     }
-    var operation = dnnl_convolution_desc_t()
-    var source = try images([key.images, key.rows, key.columns, geometry.inputs], engine.factorType)
-    var weights = weights
-    var bias = hasBias ? try dnnl_memory_desc_t([geometry.outputs], dnnl_a) : dnnl_memory_desc_t()
-    var result = try images([key.images, size.rows, size.columns, geometry.outputs])
+    let source = try images([key.images, key.rows, key.columns, geometry.inputs], engine.factorType)
+    let result = try images([key.images, size.rows, size.columns, geometry.outputs])
     let stride = dnnl_dim_t(geometry.stride)
     // Rows and columns that no window reaches, where the stride does not divide the image, are a negative padding to
     // the library.
     let bottom = (size.rows - 1) * geometry.stride + geometry.kernelRows - key.rows - geometry.padding.top
     let right = (size.columns - 1) * geometry.stride + geometry.kernelColumns - key.columns - geometry.padding.left
-    try check(
-      dnnl_convolution_forward_desc_init(
-        &operation, dnnl_forward_inference, dnnl_convolution_direct, &source, &weights, &bias, &result,
-        [stride, stride], [dnnl_dim_t(geometry.padding.top), dnnl_dim_t(geometry.padding.left)],
-        [dnnl_dim_t(bottom), dnnl_dim_t(right)]),
-      "convolve images (\(key.images), \(key.rows), \(key.columns), \(geometry.inputs))")
     let work =
       2 * key.images * size.rows * size.columns * geometry.outputs * geometry.inputs
       * geometry.kernelRows * geometry.kernelColumns
-    return try OneDNNPrimitive(&operation, key.adds ? [.accumulate] : [], work: work, engine: engine)
+    return try OneDNNPrimitive(
+      convolving: source, weights, bias: hasBias ? geometry.outputs : nil, into: result, by: dnnl_convolution_direct,
+      strides: [stride, stride],
+      padding: (
+        before: [dnnl_dim_t(geometry.padding.top), dnnl_dim_t(geometry.padding.left)],
+        after: [dnnl_dim_t(bottom), dnnl_dim_t(right)]
+      ), key.adds ? [.accumulate] : [], work: work, engine: engine)
+  }
+}
+
+extension OneDNNPrimitive {
+  /// - Parameters:
+  ///   - bias: Its length, if there is one.
+  ///   - strides, padding: of rows and columns.
+  convenience init(
+    convolving source: OneDNNLayout, _ weights: OneDNNLayout, bias: Int?, into result: OneDNNLayout,
+    by algorithm: dnnl_alg_kind_t, strides: [dnnl_dim_t], padding: (before: [dnnl_dim_t], after: [dnnl_dim_t]),
+    _ postOperations: [PostOperation] = [], work: Int, engine: OneDNNEngine
+  ) throws {
+    let bias = try bias.map { try OneDNNLayout([$0], dnnl_a) }
+    try self.init(postOperations, work: work, engine: engine) { operation, attributes in
+      try check(
+        onednn_convolution_create(
+          &operation, engine.engine, algorithm, source.handle, weights.handle, bias?.handle, result.handle, strides,
+          padding.before, padding.after, attributes), "prepare a convolution")
+    }
   }
 }

@@ -1,6 +1,6 @@
 import CDNNL
 
-/// oneDNN (https://oneapi-src.github.io/oneDNN/v2.6/): activations in plain channels-last layout, weights reordered
+/// oneDNN 2 or 3 (https://uxlfoundation.github.io/oneDNN/): activations in plain channels-last layout, weights reordered
 /// once into the layout that the library asks for, one compiled primitive per shape.
 final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
   let engine: dnnl_engine_t
@@ -68,26 +68,9 @@ extension ElementType {
   }
 }
 
-extension dnnl_memory_desc_t {
-  /// An array of the given extents; the tag says in which order they lie, `dnnl_format_tag_any` leaves it to the library.
-  init(_ extents: [Int], _ tag: dnnl_format_tag_t, _ type: dnnl_data_type_t = dnnl_f32) throws {
-    self.init()
-    let extents = extents.map(dnnl_dim_t.init)
-    try check(
-      dnnl_memory_desc_init_by_tag(&self, CInt(extents.count), extents, type, tag),
-      "describe an array of \(extents)")
-  }
-
-  static func equal(_ a: Self, _ b: Self) -> Bool {
-    withUnsafePointer(to: a) { a in withUnsafePointer(to: b) { b in dnnl_memory_desc_equal(a, b) != 0 } }
-  }
-
-  var byteCount: Int { withUnsafePointer(to: self) { dnnl_memory_desc_get_size($0) } }
-}
-
 /// Weights in one layout.
-struct OneDNNWeights: @unchecked Sendable {
-  let descriptor: dnnl_memory_desc_t
+struct OneDNNWeights: Sendable {
+  let layout: OneDNNLayout
   let storage: TensorStorage
   /// Bytes from the start of the storage.
   var offset = 0
@@ -96,12 +79,13 @@ struct OneDNNWeights: @unchecked Sendable {
 }
 
 extension OneDNNEngine {
-  /// A copy of `weights` in another layout.
-  func reorder(_ weights: OneDNNWeights, to descriptor: dnnl_memory_desc_t) throws -> OneDNNWeights {
-    let result = OneDNNWeights(descriptor: descriptor, storage: try TensorStorage(byteCount: descriptor.byteCount))
-    let primitive = try OneDNNPrimitive(reordering: weights.descriptor, to: descriptor, engine: self)
+  /// A copy of `weights` in the layout that an operation asks for.
+  func reorder(_ weights: OneDNNWeights, to layout: OneDNNLayout?) throws -> OneDNNWeights {
+    guard let layout else { return weights }
+    let result = OneDNNWeights(layout: layout, storage: try TensorStorage(byteCount: layout.byteCount))
+    let primitive = try OneDNNPrimitive(reordering: weights.layout, to: layout, engine: self)
     try primitive.run(
-      [(DNNL_ARG_SRC_0, weights.descriptor, weights.pointer), (DNNL_ARG_DST_0, descriptor, result.pointer)],
+      [(DNNL_ARG_SRC_0, weights.layout, weights.pointer), (DNNL_ARG_DST_0, layout, result.pointer)],
       pool: MemoryPool())
     return result
   }

@@ -23,12 +23,12 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
     (outputs, inputs) = (weight.shape[0], weight.shape[1])
     // (outputs, inputs) row-major is (inputs, outputs) column-major.
     let plain = OneDNNWeights(
-      descriptor: try dnnl_memory_desc_t([inputs, outputs], dnnl_ba), storage: weight.storage, offset: weight.byteOffset
+      layout: try OneDNNLayout([inputs, outputs], dnnl_ba), storage: weight.storage, offset: weight.byteOffset
     )
     let asked = try OneDNNLinear.primitive(
       Key(rows: OneDNNLinear.typicalRows, activation: .none, adds: false, resultType: .float32), inputs: inputs,
       outputs: outputs, hasBias: bias != nil,
-      weights: try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any, engine.factorType), engine: engine)
+      weights: try OneDNNLayout([inputs, outputs], dnnl_format_tag_any, engine.factorType), engine: engine)
     weights = OneDNNPackedWeights(try engine.reorder(plain, to: asked.weights))
   }
 
@@ -36,27 +36,27 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
   {
     let key = Key(rows: rows, activation: activation, adds: addend != nil, resultType: y.elementType)
     let primitive = try primitives.find(key) {
-      func make(_ weights: dnnl_memory_desc_t) throws -> OneDNNPrimitive {
+      func make(_ weights: OneDNNLayout) throws -> OneDNNPrimitive {
         try OneDNNLinear.primitive(
           key, inputs: inputs, outputs: outputs, hasBias: bias != nil, weights: weights, engine: engine)
       }
       // Some shapes want another layout: the library then refuses this one, or falls back to its plain loops.
       if let found = try? make(weights.preferred), !found.isReference { return found }
-      return try make(try dnnl_memory_desc_t([inputs, outputs], dnnl_format_tag_any, engine.factorType))
+      return try make(try OneDNNLayout([inputs, outputs], dnnl_format_tag_any, engine.factorType))
     }
     let packed = try weights.find(primitive.weights, engine: engine)
-    let numbers = try dnnl_memory_desc_t([rows, outputs], dnnl_ab)
+    let numbers = try OneDNNLayout([rows, outputs], dnnl_ab)
     var arguments: [OneDNNPrimitive.Argument] = [
       (
-        DNNL_ARG_SRC_0, try dnnl_memory_desc_t([rows, inputs], dnnl_ab, engine.factorType),
+        DNNL_ARG_SRC_0, try OneDNNLayout([rows, inputs], dnnl_ab, engine.factorType),
         try device.factors(x)
       ),
-      (DNNL_ARG_WEIGHTS_0, packed.descriptor, packed.pointer),
-      (DNNL_ARG_DST_0, try dnnl_memory_desc_t([rows, outputs], dnnl_ab, y.elementType.dnnl), y.mutableBytes),
+      (DNNL_ARG_WEIGHTS_0, packed.layout, packed.pointer),
+      (DNNL_ARG_DST_0, try OneDNNLayout([rows, outputs], dnnl_ab, y.elementType.dnnl), y.mutableBytes),
     ]
     if let bias {
       arguments.append(
-        (DNNL_ARG_BIAS, try dnnl_memory_desc_t([1, outputs], dnnl_ab), UnsafeMutableRawPointer(mutating: bias.bytes)))
+        (DNNL_ARG_BIAS, try OneDNNLayout([1, outputs], dnnl_ab), UnsafeMutableRawPointer(mutating: bias.bytes)))
     }
     if let addend {
       let position = activation == .none ? 0 : 1
@@ -66,20 +66,19 @@ final class OneDNNLinear: PackedLinear, @unchecked Sendable {
   }
 
   private static func primitive(
-    _ key: Key, inputs: Int, outputs: Int, hasBias: Bool, weights: dnnl_memory_desc_t, engine: OneDNNEngine
+    _ key: Key, inputs: Int, outputs: Int, hasBias: Bool, weights: OneDNNLayout, engine: OneDNNEngine
   ) throws -> OneDNNPrimitive {
-    var operation = dnnl_matmul_desc_t()
-    var source = try dnnl_memory_desc_t([key.rows, inputs], dnnl_ab, engine.factorType)
-    var weights = weights
-    var bias = hasBias ? try dnnl_memory_desc_t([1, outputs], dnnl_ab) : dnnl_memory_desc_t()
-    var result = try dnnl_memory_desc_t([key.rows, outputs], dnnl_ab, key.resultType.dnnl)
-    try check(
-      dnnl_matmul_desc_init(&operation, &source, &weights, &bias, &result),
-      "multiply (\(key.rows), \(inputs)) by (\(inputs), \(outputs))")
+    let source = try OneDNNLayout([key.rows, inputs], dnnl_ab, engine.factorType)
+    let bias = hasBias ? try OneDNNLayout([1, outputs], dnnl_ab) : nil
+    let result = try OneDNNLayout([key.rows, outputs], dnnl_ab, key.resultType.dnnl)
     var postOperations: [OneDNNPrimitive.PostOperation] = []
     if key.activation != .none { postOperations.append(.activation(key.activation)) }
-    if key.adds { postOperations.append(.add(try dnnl_memory_desc_t([key.rows, outputs], dnnl_ab))) }
-    return try OneDNNPrimitive(
-      &operation, postOperations, work: 2 * key.rows * inputs * outputs, engine: engine)
+    if key.adds { postOperations.append(.add(try OneDNNLayout([key.rows, outputs], dnnl_ab))) }
+    return try OneDNNPrimitive(postOperations, work: 2 * key.rows * inputs * outputs, engine: engine) {
+      try check(
+        onednn_product_create(
+          &$0, engine.engine, source.handle, weights.handle, bias?.handle, result.handle, $1),
+        "multiply (\(key.rows), \(inputs)) by (\(inputs), \(outputs))")
+    }
   }
 }

@@ -9,18 +9,21 @@ final class OneDNNPrimitive {
     case accumulate
     case activation(Activation)
     /// Another array is added, read as the argument `addend(position in the list)`.
-    case add(dnnl_memory_desc_t)
+    case add(OneDNNLayout)
   }
 
-  typealias Argument = (index: CInt, descriptor: dnnl_memory_desc_t, pointer: UnsafeMutableRawPointer)
+  typealias Argument = (index: CInt, layout: OneDNNLayout, pointer: UnsafeMutableRawPointer)
 
   /// The layouts of the operands, those that the library chose among them.
-  let source: dnnl_memory_desc_t, weights: dnnl_memory_desc_t, result: dnnl_memory_desc_t
+  let source: OneDNNLayout, result: OneDNNLayout
+  /// nil for a copy.
+  let weights: OneDNNLayout?
   /// Whether the library has only its plain loops for this operation, a hundred times slower than its others.
   let isReference: Bool
   private let engine: OneDNNEngine
   private let primitive: dnnl_primitive_t
-  private let scratchpad: dnnl_memory_desc_t
+  /// nil where the operation needs none.
+  private let scratchpad: OneDNNLayout?
   /// Little work runs on the calling thread alone. The library fixes the number of threads when it compiles.
   private let isSmall: Bool
   /// Made at the first run, then only moved.
@@ -31,10 +34,11 @@ final class OneDNNPrimitive {
   }
 
   /// - Parameters:
-  ///   - operation: points to the operation's own descriptor, such as `dnnl_matmul_desc_t`.
+  ///   - describe: Describes the operation, with these attributes.
   ///   - work: Floating-point operations of one run.
   convenience init(
-    _ operation: UnsafeRawPointer, _ postOperations: [PostOperation], work: Int, engine: OneDNNEngine
+    _ postOperations: [PostOperation], work: Int, engine: OneDNNEngine,
+    _ describe: (inout dnnl_primitive_desc_t?, _ attributes: dnnl_primitive_attr_t?) throws -> Void
   ) throws {
     let isSmall = work < Device.smallWork
     let threads = kernel_thread_count()
@@ -42,27 +46,24 @@ final class OneDNNPrimitive {
     defer { kernel_set_thread_count(threads) }
     let attributes = try OneDNNPrimitive.attributes(postOperations)
     defer { dnnl_primitive_attr_destroy(attributes) }
-    var descriptor: dnnl_primitive_desc_t?
-    try check(
-      dnnl_primitive_desc_create(&descriptor, operation, attributes, engine.engine, nil), "prepare an operation")
-    defer { dnnl_primitive_desc_destroy(descriptor) }
-    try self.init(descriptor, isSmall: isSmall, engine: engine)
+    var operation: dnnl_primitive_desc_t?
+    defer { dnnl_primitive_desc_destroy(operation) }
+    try describe(&operation, attributes)
+    try self.init(operation, isSmall: isSmall, engine: engine)
   }
 
   /// A copy into another layout.
   convenience init(
-    reordering source: dnnl_memory_desc_t, to result: dnnl_memory_desc_t, _ postOperations: [PostOperation] = [],
+    reordering source: OneDNNLayout, to result: OneDNNLayout, _ postOperations: [PostOperation] = [],
     engine: OneDNNEngine
   ) throws {
     let attributes = try OneDNNPrimitive.attributes(postOperations)
     defer { dnnl_primitive_attr_destroy(attributes) }
-    var (source, result) = (source, result)
-    var descriptor: dnnl_primitive_desc_t?
+    var operation: dnnl_primitive_desc_t?
+    defer { dnnl_primitive_desc_destroy(operation) }
     try check(
-      dnnl_reorder_primitive_desc_create(
-        &descriptor, &source, engine.engine, &result, engine.engine, attributes), "change a layout")
-    defer { dnnl_primitive_desc_destroy(descriptor) }
-    try self.init(descriptor, engine: engine)
+      onednn_reorder_create(&operation, engine.engine, source.handle, result.handle, attributes), "change a layout")
+    try self.init(operation, engine: engine)
   }
 
   /// To be destroyed by the caller.
@@ -79,12 +80,12 @@ final class OneDNNPrimitive {
     for postOperation in postOperations {
       let status =
         switch postOperation {
-        case .accumulate: dnnl_post_ops_append_sum(list, 1)
+        case .accumulate: onednn_append_sum(list)
         case .activation(.none): dnnl_success
-        case .activation(.silu): dnnl_post_ops_append_eltwise(list, 1, dnnl_eltwise_swish, 1, 0)
-        case .activation(.quickGELU): dnnl_post_ops_append_eltwise(list, 1, dnnl_eltwise_swish, 1.702, 0)
-        case .activation(.gelu): dnnl_post_ops_append_eltwise(list, 1, dnnl_eltwise_gelu_erf, 0, 0)
-        case .add(var descriptor): dnnl_post_ops_append_binary(list, dnnl_binary_add, &descriptor)
+        case .activation(.silu): onednn_append_activation(list, dnnl_eltwise_swish, 1)
+        case .activation(.quickGELU): onednn_append_activation(list, dnnl_eltwise_swish, 1.702)
+        case .activation(.gelu): onednn_append_activation(list, dnnl_eltwise_gelu_erf, 0)
+        case .add(let layout): onednn_append_addend(list, layout.handle)
         }
       try check(status, action)
     }
@@ -93,22 +94,22 @@ final class OneDNNPrimitive {
     return attributes
   }
 
-  private init(_ descriptor: dnnl_primitive_desc_t?, isSmall: Bool = false, engine: OneDNNEngine) throws {
-    self.isSmall = isSmall
+  private init(_ operation: dnnl_primitive_desc_t?, isSmall: Bool = false, engine: OneDNNEngine) throws {
+    let failure = TensorError("oneDNN could not compile an operation")
+    guard let operation, let source = try OneDNNLayout(of: dnnl_query_src_md, in: operation),
+      let result = try OneDNNLayout(of: dnnl_query_dst_md, in: operation)
+    else { throw failure }
+    (self.source, self.result) = (source, result)
+    weights = try OneDNNLayout(of: dnnl_query_weights_md, in: operation)
+    scratchpad = try OneDNNLayout(of: dnnl_query_scratchpad_md, in: operation)
     var primitive: dnnl_primitive_t?
-    try check(dnnl_primitive_create(&primitive, descriptor), "compile an operation")
-    guard let primitive else { throw TensorError("oneDNN could not compile an operation") }
-    (self.engine, self.primitive) = (engine, primitive)
+    try check(dnnl_primitive_create(&primitive, operation), "compile an operation")
+    guard let primitive else { throw failure }
+    (self.engine, self.primitive, self.isSmall) = (engine, primitive, isSmall)
     var name: UnsafePointer<CChar>?
-    dnnl_primitive_desc_query(descriptor, dnnl_query_impl_info_str, 0, &name)
-    isReference = name.map { String(cString: $0).hasPrefix("ref") } ?? false
-    func layout(_ query: dnnl_query_t) -> dnnl_memory_desc_t {
-      dnnl_primitive_desc_query_md(descriptor, query, 0)?.pointee ?? dnnl_memory_desc_t()
-    }
-    source = layout(dnnl_query_src_md)
-    weights = layout(dnnl_query_weights_md)
-    result = layout(dnnl_query_dst_md)
-    scratchpad = layout(dnnl_query_scratchpad_md)
+    dnnl_primitive_desc_query(operation, dnnl_query_impl_info_str, 0, &name)
+    // Such as "ref:any" and "gemm:ref".
+    isReference = name.map { String(cString: $0).split(separator: ":").contains { $0.hasPrefix("ref") } } ?? false
   }
 
   deinit {
@@ -118,16 +119,16 @@ final class OneDNNPrimitive {
 
   /// Runs on the given arrays, which must be the same ones (but for their places) every time.
   func run(_ arguments: [Argument], pool: MemoryPool) throws {
-    let workspace = try TensorStorage(byteCount: scratchpad.byteCount, pool: pool)
+    let workspace = try TensorStorage(byteCount: scratchpadByteCount, pool: pool)
     try run(arguments, scratchpad: workspace.base)
     withExtendedLifetime(workspace) {}
   }
 
-  var scratchpadByteCount: Int { scratchpad.byteCount }
+  var scratchpadByteCount: Int { scratchpad?.byteCount ?? 0 }
 
   /// - Parameter workspace: `scratchpadByteCount` bytes.
   func run(_ arguments: [Argument], scratchpad workspace: UnsafeMutableRawPointer) throws {
-    let all = arguments + [(DNNL_ARG_SCRATCHPAD, scratchpad, workspace)]
+    let all = arguments + (scratchpad.map { [(DNNL_ARG_SCRATCHPAD, $0, workspace)] } ?? [])
     let list = try all.map { dnnl_exec_arg_t(arg: $0.index, memory: try memory($0)) }
     let threads = kernel_thread_count()
     if isSmall { kernel_set_thread_count(1) }
@@ -141,9 +142,8 @@ final class OneDNNPrimitive {
       try check(dnnl_memory_set_data_handle(known, argument.pointer), "use memory")
       return known
     }
-    var descriptor = argument.descriptor
     var created: dnnl_memory_t?
-    try check(dnnl_memory_create(&created, &descriptor, engine.engine, argument.pointer), "use memory")
+    try check(onednn_memory_create(&created, argument.layout.handle, engine.engine, argument.pointer), "use memory")
     guard let created else { throw TensorError("oneDNN could not use memory") }
     memories[argument.index] = created
     return created
@@ -174,11 +174,13 @@ struct OneDNNPackedWeights {
   init(_ weights: OneDNNWeights) { copies = [weights] }
 
   /// The layout that operations should be asked to work with.
-  var preferred: dnnl_memory_desc_t { copies[0].descriptor }
+  var preferred: OneDNNLayout { copies[0].layout }
 
-  mutating func find(_ descriptor: dnnl_memory_desc_t, engine: OneDNNEngine) throws -> OneDNNWeights {
-    if let copy = copies.first(where: { dnnl_memory_desc_t.equal($0.descriptor, descriptor) }) { return copy }
-    let copy = try engine.reorder(copies[0], to: descriptor)
+  /// - Parameter layout: As an operation asks for it.
+  mutating func find(_ layout: OneDNNLayout?, engine: OneDNNEngine) throws -> OneDNNWeights {
+    guard let layout else { return copies[0] }
+    if let copy = copies.first(where: { $0.layout == layout }) { return copy }
+    let copy = try engine.reorder(copies[0], to: layout)
     copies.append(copy)
     return copy
   }

@@ -14,7 +14,7 @@ final class OneDNNWinograd {
     let outOfBlocks: OneDNNPrimitive
     /// Adds to what the result holds.
     let addOutOfBlocks: OneDNNPrimitive
-    let source: dnnl_memory_desc_t, result: dnnl_memory_desc_t
+    let source: OneDNNLayout, result: OneDNNLayout
 
     /// Bytes beside operands and weights: both images in blocks, and the transforms.
     var workspaceByteCount: Int { sourceRoom + resultRoom + convolution.scratchpadByteCount }
@@ -51,14 +51,14 @@ final class OneDNNWinograd {
     rows: Int, columns: Int
   ) throws {
     let key = Key(images: images, rows: rows, columns: columns)
-    let any = try dnnl_memory_desc_t(geometry.weightShape, dnnl_format_tag_any)
+    let any = try OneDNNLayout(geometry.weightShape, dnnl_format_tag_any)
     guard
       let asked = try? OneDNNWinograd.convolution(key, geometry, hasBias: bias != nil, weights: any, engine: engine)
     else { return nil }
     let plain = try weight()
     weights = try engine.reorder(
       OneDNNWeights(
-        descriptor: try dnnl_memory_desc_t(plain.shape, dnnl_abcd), storage: plain.storage, offset: plain.byteOffset),
+        layout: try OneDNNLayout(plain.shape, dnnl_abcd), storage: plain.storage, offset: plain.byteOffset),
       to: asked.weights)
     (self.engine, self.geometry, self.bias, chunk) = (engine, geometry, bias, images)
   }
@@ -84,13 +84,13 @@ final class OneDNNWinograd {
         (DNNL_ARG_DST_0, plan.convolution.source, source),
       ], scratchpad: scratchpad)
     var arguments: [OneDNNPrimitive.Argument] = [
-      (DNNL_ARG_SRC_0, plan.convolution.source, source), (DNNL_ARG_WEIGHTS_0, weights.descriptor, weights.pointer),
+      (DNNL_ARG_SRC_0, plan.convolution.source, source), (DNNL_ARG_WEIGHTS_0, weights.layout, weights.pointer),
       (DNNL_ARG_DST_0, plan.convolution.result, result),
     ]
     if let bias {
       arguments.append(
         (
-          DNNL_ARG_BIAS, try dnnl_memory_desc_t([geometry.outputs], dnnl_a),
+          DNNL_ARG_BIAS, try OneDNNLayout([geometry.outputs], dnnl_a),
           UnsafeMutableRawPointer(mutating: bias.bytes)
         ))
     }
@@ -134,7 +134,7 @@ final class OneDNNWinograd {
   private func makePlan(_ key: Key) throws -> Plan? {
     guard
       let convolution = try? OneDNNWinograd.convolution(
-        key, geometry, hasBias: bias != nil, weights: weights.descriptor, engine: engine)
+        key, geometry, hasBias: bias != nil, weights: weights.layout, engine: engine)
     else { return nil }
     let source = try OneDNNConvolution.images([key.images, key.rows, key.columns, geometry.inputs])
     let result = try OneDNNConvolution.images([key.images, key.rows, key.columns, geometry.outputs])
@@ -148,23 +148,27 @@ final class OneDNNWinograd {
   }
 
   private static func convolution(
-    _ key: Key, _ geometry: ConvolutionGeometry, hasBias: Bool, weights: dnnl_memory_desc_t, engine: OneDNNEngine
+    _ key: Key, _ geometry: ConvolutionGeometry, hasBias: Bool, weights: OneDNNLayout, engine: OneDNNEngine
   ) throws -> OneDNNPrimitive {
-    var operation = dnnl_convolution_desc_t()
-    var source = try dnnl_memory_desc_t(
-      [key.images, geometry.inputs, key.rows, key.columns], dnnl_format_tag_any)
-    var weights = weights
-    var bias = hasBias ? try dnnl_memory_desc_t([geometry.outputs], dnnl_a) : dnnl_memory_desc_t()
-    var result = try dnnl_memory_desc_t(
-      [key.images, geometry.outputs, key.rows, key.columns], dnnl_format_tag_any)
-    try check(
-      dnnl_convolution_forward_desc_init(
-        &operation, dnnl_forward_inference, dnnl_convolution_winograd, &source, &weights, &bias, &result, [1, 1],
-        [1, 1], [1, 1]),
-      "convolve images (\(key.images), \(key.rows), \(key.columns), \(geometry.inputs))")
-    let work = 2 * key.images * key.rows * key.columns * geometry.outputs * geometry.inputs * 9
-    return try OneDNNPrimitive(&operation, [], work: work, engine: engine)
+    let source = try OneDNNLayout([key.images, geometry.inputs, key.rows, key.columns], dnnl_format_tag_any)
+    let result = try OneDNNLayout([key.images, geometry.outputs, key.rows, key.columns], dnnl_format_tag_any)
+    return try OneDNNPrimitive(
+      convolving: source, weights, bias: hasBias ? geometry.outputs : nil, into: result, by: dnnl_convolution_winograd,
+      strides: [1, 1], padding: (before: [1, 1], after: [1, 1]),
+      work: 2 * key.images * key.rows * key.columns * geometry.outputs * geometry.inputs * 9, engine: engine)
   }
+
+  /// Whether the library computes Winograd's convolutions on this processor: release 2 does with AVX-512, release 3 on
+  /// no x86 processor.
+  static let isAvailable: Bool = {
+    let geometry = ConvolutionGeometry(
+      inputs: 64, outputs: 64, kernelRows: 3, kernelColumns: 3, stride: 1, padding: Padding(1))
+    guard let engine = try? OneDNNEngine(precision: .float32),
+      let weights = try? OneDNNLayout(geometry.weightShape, dnnl_format_tag_any)
+    else { return false }
+    let key = Key(images: 1, rows: 32, columns: 32)
+    return (try? convolution(key, geometry, hasBias: true, weights: weights, engine: engine)) != nil
+  }()
 }
 
 extension Device {

@@ -45,8 +45,20 @@ import Testing
     #expect(InlineEdit.plain(#"a \[cat\] C:\x \\"#) == #"a [cat] C:\x \\"#)
   }
 
+  /// What many brackets in one word exchange is that word, once; the time is that of reading it.
+  @Test func bracketsWithoutEndAreReadInOneGo() throws {
+    let edit = try #require(try InlineEdit.parse(String(repeating: "[a->b]", count: 20_000)))
+    #expect(edit.source == String(repeating: "a", count: 20_000))
+    #expect(edit.blendWords?.source == [edit.source] && edit.blendWords?.target == [edit.target])
+    let many = try #require(try InlineEdit.parse(String(repeating: "[a->b] ", count: 20_000)))
+    #expect(many.blendWords?.source.count == 20_000)
+    // A mark on a bracket makes it no other.
+    #expect(try InlineEdit.parse("a [\u{301}cat -> dog]")?.target == "a dog")
+  }
+
   @Test(arguments: [
-    ("a [cat", "bracket at 3"), ("a cat]", "] at 6"), ("a [cat] b", "at 3 has no ->"), ("a [b [c -> d]]", "[ at 6"),
+    ("a [cat", "bracket at 3"), ("a cat]", "] at 6"), ("a [cat => dog] b", "at 3 has no ->"),
+    ("a [cat:dog:0.5]", "at 3 has no ->"), ("a [cat|dog]", "at 3 has no ->"), ("a [b [c -> d]]", "[ at 6"),
     ("[a -> b -> c]", "second -> at 9"), ("[ -> ]", "at 1 is empty"),
   ]) func malformedNamesThePosition(text: String, reason: String) {
     let error = #expect(throws: SettingsError.self) { try InlineEdit.parse(text) }

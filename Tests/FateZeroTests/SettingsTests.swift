@@ -19,7 +19,9 @@ import Testing
     ("word-weights", #"a\,b=10.0,x=-2.5"#), ("frame-coupling", "-2+self"), ("coupling-min-width", "second"),
     ("coupling-min-width", "640"), ("size", "512x320"), ("record", "recompute"), ("record-dir", "/var/tmp"),
     ("memory-limit", "8G"),
-    ("negative", "blurry, [x]"), ("edit", #"a \[cat\]"#), ("guidance-scale", "3.5"), ("blend-latents", "true"),
+    ("negative", #"blurry, \[x\]"#), ("edit", #"a \[cat\]"#), ("edit", #"C:\\x \(a\) :\) \\\[<toy>"#),
+    ("source", #"a \(black\) cat \\"#), ("embedding", #"a\=b.pt"#), ("lora", #"a\,b.safetensors:0.5"#),
+    ("negative", #"\<lora:x:1.0> \\\\\("#), ("guidance-scale", "3.5"), ("blend-latents", "true"),
     ("attention-source", "none"), ("blend-words", "=car"),
   ]) func textReadsBack(name: String, text: String) throws {
     var settings = Settings()

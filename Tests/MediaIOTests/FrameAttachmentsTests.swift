@@ -12,7 +12,7 @@ import Testing
     let workspace = try Workspace()
     let fields = "testsrc2=s=96x64:r=50:d=0.4,tinterlace=interleave_top,setfield=tff"
     try workspace.ffmpeg(
-      "-f", "lavfi", "-i", fields, "-pix_fmt", "yuv420p", "-flags", "+ildct+ilme", "-x264-params", "tff=1",
+      "-f", "lavfi", "-i", fields, "-pix_fmt", "yuv420p", "-flags", "+ildct+ilme", "-x264-params", "tff=1", "-top", "1",
       workspace.path("top.mp4"))
     try workspace.ffmpeg(
       "-f", "lavfi", "-i", "testsrc2=s=96x64:r=50:d=0.4,tinterlace=interleave_bottom,setfield=bff", "-c:v",

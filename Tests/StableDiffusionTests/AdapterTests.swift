@@ -5,10 +5,11 @@ import Testing
 
 @testable import StableDiffusion
 
-/// LoRA and textual inversion beside diffusers and PEFT, which loaded the same files
-/// (Tests/Fixtures/make_adapter_fixtures.py).
+/// Adapters and textual inversion beside diffusers, PEFT and LyCORIS, which loaded the same files
+/// (Tests/Fixtures/make_adapter_fixtures.py, make_lycoris_fixtures.py).
 @Suite(.serialized) struct AdapterTests {
   static let folder = Fixtures.folder.appendingPathComponent("adapters")
+  static let lycoris = Fixtures.folder.appendingPathComponent("lycoris")
   static let model = Fixtures.folder.appendingPathComponent("modules/sd1")
 
   struct Case: Decodable, Sendable, CustomTestStringConvertible {
@@ -26,34 +27,60 @@ import Testing
     let prompt: String
     let lora: [Pair]?
     let embedding: [[String]]?
+    /// Of the files and the numbers.
+    var folder = AdapterTests.folder
+
+    enum CodingKeys: CodingKey { case name, prompt, lora, embedding }
 
     var testDescription: String { name }
 
     var options: Checkpoint.Options {
       Checkpoint.Options(
-        loras: (lora ?? []).map { Checkpoint.LoRA(path: "\(AdapterTests.folder.path)/\($0.file)", weight: $0.weight) },
-        embeddings: (embedding ?? []).map {
-          Checkpoint.Embedding(word: $0[0], path: "\(AdapterTests.folder.path)/\($0[1])")
-        })
+        loras: (lora ?? []).map { Checkpoint.LoRA(path: "\(folder.path)/\($0.file)", weight: $0.weight) },
+        embeddings: (embedding ?? []).map { Checkpoint.Embedding(word: $0[0], path: "\(folder.path)/\($0[1])") })
     }
   }
 
-  static let cases: [Case] = {
+  private static func cases(in folder: URL) -> [Case] {
     let data = try? Data(contentsOf: folder.appendingPathComponent("cases.json"))
-    return data.flatMap { try? JSONDecoder().decode([Case].self, from: $0) } ?? []
-  }()
+    let cases = data.flatMap { try? JSONDecoder().decode([Case].self, from: $0) } ?? []
+    return cases.map { given in
+      var given = given
+      given.folder = folder
+      return given
+    }
+  }
 
-  @Test func allLayoutsAreThere() { #expect(Self.cases.count >= 10) }
+  @Test func allLayoutsAreThere() {
+    #expect(Self.cases(in: Self.folder).count >= 10 && Self.cases(in: Self.lycoris).count >= 12)
+  }
 
-  @Test(arguments: cases) func equalsDiffusers(_ given: Case) throws {
-    let expected = try TensorDump(Self.folder.appendingPathComponent("expected.safetensors"))
+  /// What a model with adapters makes of a prompt and of latents.
+  static func numbers(
+    _ options: Checkpoint.Options, prompt: String = "a cat on the grass", latents: [Float]
+  ) throws -> (text: [Float], noise: [Float]) {
     let device = try Device(threads: 2)
-    let model = try StableDiffusionModel(Checkpoint(path: Self.model.path, options: given.options), device: device)
-    let text = try model.textEncoder(model.tokenizer.padded(given.prompt).ids, device: device)
-    let latents = try Tensor(try #require(expected.entries["latents"]).floats, shape: [1, 8, 8, 4])
+    let model = try StableDiffusionModel(Checkpoint(path: Self.model.path, options: options), device: device)
+    let text = try model.textEncoder(model.tokenizer.padded(prompt).ids, device: device)
     let noise = try model.unet(
-      latents, timestep: 500, text: try model.unet.condition(on: text, device: device), coupling: [[0]], device: device)
-    for (name, numbers) in [("text", text.floats), ("noise", noise.floats)] {
+      try Tensor(latents, shape: [1, 8, 8, 4]), timestep: 500,
+      text: try model.unet.condition(on: text, device: device), coupling: [[0]], device: device)
+    return (text.floats, noise.floats)
+  }
+
+  static func latents() throws -> [Float] {
+    try #require(TensorDump(folder.appendingPathComponent("expected.safetensors")).entries["latents"]).floats
+  }
+
+  @Test(arguments: cases(in: folder)) func equalsDiffusers(_ given: Case) throws { try equals(given) }
+
+  @Test(arguments: cases(in: lycoris)) func equalsLyCORISAndPEFT(_ given: Case) throws { try equals(given) }
+
+  private func equals(_ given: Case) throws {
+    let expected = try TensorDump(given.folder.appendingPathComponent("expected.safetensors"))
+    let latents = try #require(expected.entries["latents"]).floats
+    let own = try Self.numbers(given.options, prompt: given.prompt, latents: latents)
+    for (name, numbers) in [("text", own.text), ("noise", own.noise)] {
       let wanted = try #require(expected.entries["\(given.name).\(name)"]).floats
       let difference = zip(numbers, wanted).map { abs($0 - $1) }.max() ?? .infinity
       let largest = wanted.map(abs).max() ?? 0
@@ -124,13 +151,13 @@ import Testing
 
   // MARK: What is refused
 
-  /// A file of the given tensors, all of zeros.
+  /// A file of the given tensors, all of ones.
   private func file(_ tensors: [String: [Int]], in folder: URL, name: String = "file.safetensors") throws -> String {
     let path = folder.appendingPathComponent(name).path
     try SafetensorsWriter.write(
       path,
       tensors: tensors.sorted { $0.key < $1.key }.map {
-        ($0.key, $0.value, .float32(Array(repeating: 0, count: $0.value.reduce(1, *))))
+        ($0.key, $0.value, .float32(Array(repeating: 1, count: $0.value.reduce(1, *))))
       })
     return path
   }
@@ -151,7 +178,7 @@ import Testing
     ([layer + ".lora_down.weight": [2, 8], layer + ".lora_up.weight": [9, 2]], "made for a model of other sizes"),
     (
       [layer + ".lora_down.weight": [2, 8], layer + ".lora_up.weight": [8, 2], layer + ".alpha": [2]],
-      "is not one floating-point number"
+      "is not one number"
     ),
     (
       [
@@ -160,9 +187,28 @@ import Testing
       ],
       "2 of its 4 tensors match no layer of"
     ),
-    ([layer + ".lora_down.weight": [2, 8], layer + ".lora_up.weight": [8, 2], "extra": [1]], "match no layer of"),
-    ([layer + ".hada_w1_a": [2, 8]], "is a LoHa"), ([layer + ".lokr_w1": [2, 8]], "is a LoKr"),
-    ([layer + ".dora_scale": [8, 1]], "is a DoRA"), (["lora_te2_x.lora_down.weight": [1, 1]], "Stable Diffusion XL"),
+    (
+      [layer + ".lora_down.weight": [2, 8], layer + ".lora_up.weight": [8, 2], layer + ".extra": [1]],
+      "1 of its 3 tensors match no layer of"
+    ),
+    ([layer + ".hada_w1_a": [2, 8]], "but no \(layer).hada_w1_b"), ([layer + ".lokr_w1": [2, 8]], "but no \(layer).lokr_w2"),
+    ([layer + ".dora_scale": [8, 1]], "but no \(layer).lora_down.weight"), ([layer + ".alpha": []], "is no LoRA"),
+    (
+      [
+        layer + ".hada_w1_a": [8, 2], layer + ".hada_w1_b": [2, 8], layer + ".hada_w2_a": [8, 2],
+        layer + ".hada_w2_b": [2, 8], layer + ".hada_t1": [2, 2, 1, 1],
+      ], "but no \(layer).hada_t2"
+    ),
+    ([layer + ".lokr_w1": [3, 2], layer + ".lokr_w2": [4, 4]], "made for a model of other sizes"),
+    ([layer + ".diff": [8, 7]], "made for a model of other sizes"),
+    (
+      [layer + ".lora_down.weight": [2, 8], layer + ".lora_up.weight": [8, 2], layer + ".dora_scale": [7, 1]],
+      "made for a model of other sizes"
+    ),
+    ([layer + ".ia3_l": [9, 1]], "made for a model of other sizes"), ([layer + ".diff_b": [8]], "match no layer of"),
+    ([layer + ".oft_blocks": [2, 4, 4]], "is an OFT, which is not implemented"), ([layer + ".boft_R": [2, 4]], "is a BOFT"),
+    ([layer + ".a1.weight": [2, 8]], "is a GLoRA"), ([layer + ".lora_E": [2, 1]], "is an AdaLoRA"),
+    (["lora_te2_x.lora_down.weight": [1, 1]], "Stable Diffusion XL"),
     (["weight": [1]], "is no LoRA"), ([:], "is no LoRA"),
   ])
   func refusesWhatIsNoSuchLoRA(_ tensors: [String: [Int]], _ text: String) throws {
@@ -213,7 +259,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (["a": [32], "b": [32]], "2 tensors where one is expected"), (["emb_params": [76, 32]], "1 to 75 vectors"),
+    (["a": [32], "b": [32]], "has several words, and none is x: a, b"), (["emb_params": [76, 32]], "1 to 75 vectors"),
     (["x": [0, 32]], "1 to 75 vectors"), (["x": [1, 1, 32]], "1 to 75 vectors"),
     (["x": [768]], "vectors of 768 numbers, for Stable Diffusion 1.x"),
     (["clip_l": [1, 768], "clip_g": [1, 1280]], "Stable Diffusion XL"),
@@ -292,6 +338,10 @@ import Testing
     ("diffusers_old.safetensors", ["LoRA, in the layout of diffusers before 0.20", "F32"]),
     ("diffusers.safetensors", ["LoRA, in the layout of PEFT", "(alpha/rank)", "F16"]),
     ("peft", ["LoRA, in the layout of PEFT"]),
+    ("../lycoris/loha.safetensors", ["LoHa, in the layout of LyCORIS", "4 layers of the UNet, 1 layers of the text encoder"]),
+    ("../lycoris/dora.safetensors", ["DoRA, in the layout of LyCORIS"]),
+    ("../lycoris/full.safetensors", ["full difference, in the layout of LyCORIS"]),
+    ("../lycoris/peft_lokr", ["LoKr, in the layout of"]),
     ("learned_embeds.bin", ["textual inversion", "one word of 1 vector of 32 numbers", "<toy>, or any other"]),
     ("webui.pt", ["AUTOMATIC1111's web UI", "one word of 2 vectors of 32 numbers"]),
     ("../modules/sd1/vae", ["autoencoder alone", "4 latent channels"]),

@@ -211,10 +211,11 @@ typedef struct fatezero_options {
   /** Autoencoder in place of the model's own: its folder or file, in diffusers' or the original layout; none by
    *  default. */
   const char *vae;
-  /** LoRA files to merge into the model, each with a weight behind a colon (1 by default), like
+  /** LoRA, LoHa, LoKr, DoRA or IA3 files to merge into the model, each with a weight behind a colon (1 by default), like
    *  style.safetensors:0.8; none by default. */
   const char *lora;
-  /** Textual inversions, each with the word that means it in prompts, like <toy>=toy.pt; none by default. */
+  /** Textual inversions, each with the word that means it in prompts, like <toy>=toy.pt, or without one under the names in
+   *  the file; none by default. */
   const char *embedding;
 } fatezero_options;
 

@@ -181,6 +181,11 @@ public struct EditPlan: Sendable {
           + "\"a [cat -> tiger] on the grass\") and the words that stay will hold their place too")
     }
 
+    for edit in edits {
+      for note in edit.syntaxNotes { EditPlan.note(note, in: &warnings) }
+      for tag in edit.loraTags { EditPlan.note(ModelOptions.note(on: tag, loras: model.loras), in: &warnings) }
+    }
+
     var planned: [PlannedEdit] = []
     let targets = edits.map { PromptWords($0.edit, tokenizer: model.tokenizer, matching: $0.wordMatching) }
     for (edit, target) in zip(edits, targets) {
@@ -343,7 +348,10 @@ extension PlannedEdit {
       self.alignment = alignment
       cross = CrossAttentionFusion(
         alignment: alignment, schedule: try CrossReplaceSchedule(settings.crossReplace, target: target, steps: steps),
-        weights: try target.weights(settings.wordWeights))
+        weights: try target.weights(
+          settings.allWordWeights.filter { weight in
+            settings.wordWeights.contains(weight) || !target.positions(of: weight.word).isEmpty
+          }))
     } else {
       alignment = nil
       cross = nil

@@ -27,6 +27,8 @@ public struct PromptWords: Sendable, Equatable {
   public let tokens: [Int]
   /// For each word the positions of its tokens; 0 is the begin-of-text token. May pass `contextLength`.
   public let positions: [[Int]]
+  /// The words in lower case, without punctuation at their ends.
+  private let bareWords: [String]
 
   /// - Parameter matching: `.exact` follows the reference in everything, also where blanks come in pairs (its count of
   ///   characters then shifts the words after them).
@@ -52,6 +54,7 @@ public struct PromptWords: Sendable, Equatable {
         positions = Self.countingCharacters(words: words, tokens: tokens, tokenizer: tokenizer)
       }
     }
+    bareWords = words.map(Self.bare)
   }
 
   /// The reference's way: a word ends when the decoded tokens have as many characters as it has.
@@ -82,7 +85,6 @@ public struct PromptWords: Sendable, Equatable {
     if !exact.isEmpty || matching == .exact { return exact.flatMap { positions[$0] } }
     let phrase = word.split { $0.isWhitespace }.map { Self.bare(String($0)) }.filter { !$0.isEmpty }
     guard !phrase.isEmpty, phrase.count <= words.count else { return [] }
-    let bareWords = words.map(Self.bare)
     var found: Set<Int> = []
     for start in 0...(words.count - phrase.count)
     where Array(bareWords[start..<start + phrase.count]) == phrase {

@@ -1,8 +1,9 @@
 /// An edit written into its prompt: `a [cat -> tiger] on the grass` gives the source prompt, the target prompt and the
 /// words to blend at once.
 ///
-/// Any number of brackets; either side may be empty (`a [ -> red] cat`, `an [old -> ] car`). A backslash before `[`,
-/// `]`, `\` or `-` takes it as an ordinary character. Runs of blanks become one.
+/// Any number of brackets; either side may be empty (`a [ -> red] cat`, `an [old -> ] car`). Brackets without an arrow
+/// take emphasis from what they hold, as in the web UI. A backslash before `[`, `]` or `-` takes it as an ordinary
+/// character. Runs of blanks become one. Emphasis and what else `WebUISyntax` reads is still in the prompts.
 public struct InlineEdit: Sendable, Equatable {
   public var source: String
   public var target: String
@@ -10,10 +11,10 @@ public struct InlineEdit: Sendable, Equatable {
   /// source is exchanged (there is nothing to blend around).
   public var blendWords: BlendWords?
 
-  /// - Returns: nil for a prompt without brackets; `plain(_:)` gives its text.
+  /// - Returns: nil for a prompt without such brackets; `plain(_:)` gives its text.
   /// - Throws: `SettingsError` with the position, counted in characters from 1, of what is malformed.
   public static func parse(_ text: String) throws -> InlineEdit? {
-    let symbols = try lex(text)
+    let symbols = emphasised(lex(text))
     guard symbols.contains(where: { $0.kind == .open || $0.kind == .close }) else { return nil }
 
     var source = Side()
@@ -36,8 +37,8 @@ public struct InlineEdit: Sendable, Equatable {
     }
 
     var words = BlendWords(source: [], target: [])
-    for (before, after) in zip(source.exchanged(), target.exchanged()) {
-      let (kept, new) = withoutCommonEnds(before, after)
+    for (before, after) in Side.exchanged(source, target) {
+      let (kept, new) = withoutCommonEnds(WebUISyntax(before).text, WebUISyntax(after).text)
       if !kept.isEmpty { words.source.append(kept) }
       if !new.isEmpty { words.target.append(new) }
     }
@@ -45,20 +46,10 @@ public struct InlineEdit: Sendable, Equatable {
       source: source.joined(), target: target.joined(), blendWords: words.source.isEmpty ? nil : words)
   }
 
-  /// The text of a prompt without brackets: `\[` and `\]` lose their backslash.
+  /// The text of a prompt that exchanges nothing: `\[`, `\]` and `\-` lose their backslash.
   public static func plain(_ text: String) -> String {
     var result = ""
-    var isEscaped = false
-    for character in text {
-      if isEscaped, character != "[", character != "]" { result.append("\\") }
-      if character == "\\", !isEscaped {
-        isEscaped = true
-        continue
-      }
-      result.append(character)
-      isEscaped = false
-    }
-    if isEscaped { result.append("\\") }
+    for symbol in emphasised(lex(text)) { result += symbol.text }
     return result
   }
 
@@ -71,16 +62,22 @@ public struct InlineEdit: Sendable, Equatable {
     var position: Int
   }
 
-  private static func lex(_ text: String) throws -> [Symbol] {
-    let characters = Array(text)
+  private static func lex(_ text: String) -> [Symbol] {
+    // Not characters: a mark on a bracket makes it no other.
+    let characters = Array(text.unicodeScalars)
     var symbols: [Symbol] = []
+    symbols.reserveCapacity(characters.count)
     var index = 0
     while index < characters.count {
       let position = index + 1
       let next = index + 1 < characters.count ? characters[index + 1] : nil
       switch characters[index] {
-      case "\\" where next.map { "[]\\-".contains($0) } ?? false:
+      case "\\" where next.map("[]-".unicodeScalars.contains) ?? false:
         symbols.append(Symbol(kind: .character, text: String(characters[index + 1]), position: position))
+        index += 1
+      case "\\" where next == "\\":
+        // Of the one the other takes the meaning, for whoever reads on.
+        symbols.append(Symbol(kind: .character, text: "\\\\", position: position))
         index += 1
       case "[": symbols.append(Symbol(kind: .open, text: "[", position: position))
       case "]": symbols.append(Symbol(kind: .close, text: "]", position: position))
@@ -92,6 +89,38 @@ public struct InlineEdit: Sendable, Equatable {
       index += 1
     }
     return symbols
+  }
+
+  /// Brackets without an arrow as parentheses with the inverse of their factor; the others stay as they are.
+  private static func emphasised(_ symbols: [Symbol]) -> [Symbol] {
+    var symbols = symbols
+    var open: [Int] = []
+    var hasArrow: [Bool] = []
+    for index in symbols.indices {
+      switch symbols[index].kind {
+      case .character: break
+      case .open:
+        open.append(index)
+        hasArrow.append(false)
+      case .arrow: if !open.isEmpty { hasArrow[hasArrow.count - 1] = true }
+      case .close:
+        guard let start = open.popLast(), let isExchange = hasArrow.popLast() else { break }
+        if isExchange || !isEmphasis(symbols[(start + 1)..<index]) {
+          // What is around it holds more than words.
+          if !hasArrow.isEmpty { hasArrow[hasArrow.count - 1] = true }
+        } else {
+          (symbols[start].kind, symbols[start].text) = (.character, "(")
+          (symbols[index].kind, symbols[index].text) = (.character, ":\(WebUISyntax.bracketFactor))")
+        }
+      }
+    }
+    return symbols
+  }
+
+  /// Whether the inside of brackets is words. The web UI's changes in the course of the steps, `[cat:dog:0.5]` and
+  /// `[cat|dog]`, and mistyped arrows are not.
+  private static func isEmphasis(_ inside: ArraySlice<Symbol>) -> Bool {
+    inside.contains { !($0.text.first?.isWhitespace ?? true) } && !inside.contains { [":", "|", ">", "=", "→"].contains($0.text) }
   }
 
   /// The two sides of the bracket that opens at `start`, trimmed, and the index after it.
@@ -150,23 +179,33 @@ public struct InlineEdit: Sendable, Equatable {
 
     func joined() -> String { collapsed(String(characters)) }
 
-    /// What stands in each bracket, grown to whole words; empty for an empty bracket.
-    func exchanged() -> [String] {
-      brackets.map { range in
-        guard !range.isEmpty else { return "" }
-        var (lower, upper) = (range.lowerBound, range.upperBound)
-        if characters[lower].isWordCharacter {
-          while lower > 0, characters[lower - 1].isWordCharacter { lower -= 1 }
-        }
-        if characters[upper - 1].isWordCharacter {
-          while upper < characters.count, characters[upper].isWordCharacter { upper += 1 }
-        }
-        return collapsed(String(characters[lower..<upper]))
+    /// What stands in each pair of brackets on both sides, grown to whole words; empty for an empty bracket. Brackets
+    /// within one word are one exchange.
+    static func exchanged(_ first: Side, _ second: Side) -> [(String, String)] {
+      let (ranges, others) = (first.wholeWords(), second.wholeWords())
+      return ranges.indices.filter { $0 == 0 || (ranges[$0], others[$0]) != (ranges[$0 - 1], others[$0 - 1]) }.map {
+        (collapsed(String(first.characters[ranges[$0]])), collapsed(String(second.characters[others[$0]])))
+      }
+    }
+
+    private func wholeWords() -> [Range<Int>] {
+      // For each place where the word begins and ends that it is in.
+      var (starts, ends) = (Array(characters.indices), Array(characters.indices))
+      for index in characters.indices.dropFirst()
+      where characters[index].isWordCharacter && characters[index - 1].isWordCharacter { starts[index] = starts[index - 1] }
+      for index in characters.indices.dropLast().reversed()
+      where characters[index].isWordCharacter && characters[index + 1].isWordCharacter { ends[index] = ends[index + 1] }
+      return brackets.map { range in
+        guard !range.isEmpty else { return range }
+        return starts[range.lowerBound]..<ends[range.upperBound - 1] + 1
       }
     }
   }
 }
 
 extension Character {
-  fileprivate var isWordCharacter: Bool { isLetter || isNumber }
+  /// Letters, digits, and the marks on them.
+  fileprivate var isWordCharacter: Bool {
+    isLetter || isNumber || unicodeScalars.allSatisfy { $0.properties.generalCategory == .nonspacingMark }
+  }
 }

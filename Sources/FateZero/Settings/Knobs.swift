@@ -33,22 +33,31 @@ public enum Knobs {
     text(
       "edit",
       "What the clip shall show (target prompt); brackets give the source prompt too: a [cat -> tiger] on the grass.",
-      { $0.edit.isEmpty ? "" : $0.edit.escapingBrackets },
+      { WebUISyntax.escaped($0.edit) },
       { settings, text in
+        try Settings.checkLength(of: text, in: "edit")
         guard let inline = try InlineEdit.parse(text) else {
-          settings.edit = InlineEdit.plain(text)
+          settings.setPrompt(\.edit, .edit, to: InlineEdit.plain(text))
           return
         }
-        settings.edit = inline.target
-        settings.source = inline.source
+        settings.setPrompt(\.edit, .edit, to: inline.target)
+        settings.setSource(inline.source)
         settings.blendWords = inline.blendWords
       }),
     text(
       "source", "What the clip shows now (source prompt). Without one only self-attention is fused, over fewer steps.",
-      { $0.source ?? "" }, { $0.source = $1.isEmpty ? nil : $1 }),
+      { WebUISyntax.escaped($0.source ?? "") },
+      { settings, text in
+        try Settings.checkLength(of: text, in: "source")
+        settings.setSource(InlineEdit.plain(text))
+      }),
     text(
-      "negative", "What the clip shall not show (negative prompt); empty by default.", { $0.negative },
-      { $0.negative = $1 }),
+      "negative", "What the clip shall not show (negative prompt); empty by default.",
+      { WebUISyntax.escaped($0.negative) },
+      { settings, text in
+        try Settings.checkLength(of: text, in: "negative")
+        settings.setPrompt(\.negative, .negative, to: InlineEdit.plain(text))
+      }),
     Knob(
       name: "model",
       blurb:
@@ -123,7 +132,7 @@ public enum Knobs {
       blurb: "Factors for the cross-attention of single words of the edit, like watercolor=10; none "
         + "by default.",
       kind: .list, range: "WORD=FACTOR, separated by commas, each factor -1000 to 1000", defaultText: "",
-      read: { $0.wordWeights.map { "\(Grammar.escaped($0.word))=\($0.weight)" }.joined(separator: ",") },
+      read: { $0.allWordWeights.map { "\(Grammar.escaped($0.word))=\($0.weight)" }.joined(separator: ",") },
       write: { $0.wordWeights = try wordWeights($1) }),
     choice(
       "attention-source",
@@ -187,17 +196,19 @@ public enum Knobs {
         + "default.", \.vae),
     Knob(
       name: "lora",
-      blurb: "LoRA files to merge into the model, each with a weight behind a colon (1 by default), like "
-        + "style.safetensors:0.8; none by default.",
+      blurb: "LoRA, LoHa, LoKr, DoRA or IA3 files to merge into the model, each with a weight behind a colon (1 by "
+        + "default), like style.safetensors:0.8; none by default.",
       kind: .list, range: "FILE or FILE:WEIGHT, separated by commas, each weight -100 to 100", defaultText: "",
       read: { $0.loras.map { "\(Grammar.escaped($0.path)):\($0.weight)" }.joined(separator: ",") },
       write: { $0.loras = try loras($1) }),
     Knob(
       name: "embedding",
-      blurb: "Textual inversions, each with the word that means it in prompts, like <toy>=toy.pt; none by default.",
-      kind: .list, range: "WORD=FILE, separated by commas", defaultText: "",
+      blurb: "Textual inversions, each with the word that means it in prompts, like <toy>=toy.pt, or without one under "
+        + "the names in the file; none by default.",
+      kind: .list, range: "WORD=FILE or FILE, separated by commas", defaultText: "",
       read: {
-        $0.embeddings.map { "\(Grammar.escaped($0.word))=\(Grammar.escaped($0.path))" }.joined(separator: ",")
+        $0.embeddings.map { ($0.word.map { "\(Grammar.escaped($0))=" } ?? "") + Grammar.escaped($0.path) }.joined(
+          separator: ",")
       },
       write: { $0.embeddings = try embeddings($1) }),
   ]
@@ -329,33 +340,31 @@ public enum Knobs {
   }
 
   private static func loras(_ text: String) throws -> [Checkpoint.LoRA] {
-    try Grammar.entries(text, in: "lora").map { entry in
-      // An = is part of the file's name.
-      let file = (entry.word.map { $0 + "=" } ?? "") + entry.value
-      guard let colon = file.lastIndex(of: ":"), let weight = Double(file[file.index(after: colon)...]) else {
-        return Checkpoint.LoRA(path: file)
-      }
-      guard colon > file.startIndex else { throw SettingsError("\"\(file)\" names no file before :", in: "lora") }
+    try FileList.entries(text, takesWeights: true, in: "lora").map { entry in
+      guard !entry.path.isEmpty else { throw SettingsError("\"\(text)\" names no file before :", in: "lora") }
+      let weight = entry.weight ?? 1
       guard weight.isFinite, (-100...100).contains(weight) else {
         throw SettingsError("the weight \(weight) is out of range; it is -100 to 100", in: "lora")
       }
-      return Checkpoint.LoRA(path: String(file[..<colon]), weight: Float(weight))
+      return Checkpoint.LoRA(path: entry.path, weight: Float(weight))
     }
   }
 
   private static func embeddings(_ text: String) throws -> [Checkpoint.Embedding] {
     var embeddings: [Checkpoint.Embedding] = []
-    for entry in try Grammar.entries(text, in: "embedding") {
-      guard let word = entry.word, !word.isEmpty, !entry.value.isEmpty else {
-        throw SettingsError("\"\(entry.word ?? entry.value)\" is no WORD=FILE; write <toy>=toy.pt", in: "embedding")
+    for entry in try FileList.entries(text, takesWords: true, in: "embedding") {
+      guard entry.word != "", !entry.path.isEmpty else {
+        throw SettingsError("\"\(entry.word ?? "")=\(entry.path)\" is no WORD=FILE; write <toy>=toy.pt", in: "embedding")
       }
-      guard !word.contains(where: \.isWhitespace) else {
-        throw SettingsError("\"\(word)\" is more than one word; a textual inversion stands for one", in: "embedding")
+      guard !(entry.word ?? "").contains(where: \.isWhitespace) else {
+        throw SettingsError(
+          "\"\(entry.word ?? "")\" is more than one word; a textual inversion stands for one", in: "embedding")
       }
-      guard !embeddings.contains(where: { $0.word.lowercased() == word.lowercased() }) else {
-        throw SettingsError("\"\(word)\" is given twice (case does not matter)", in: "embedding")
+      guard let word = entry.word, embeddings.contains(where: { $0.word?.lowercased() == word.lowercased() }) else {
+        embeddings.append(Checkpoint.Embedding(word: entry.word, path: entry.path))
+        continue
       }
-      embeddings.append(Checkpoint.Embedding(word: word, path: entry.value))
+      throw SettingsError("\"\(word)\" is given twice (case does not matter)", in: "embedding")
     }
     return embeddings
   }
@@ -365,16 +374,5 @@ public enum Knobs {
     case .channels(let count): "\(count)"
     case .secondLevel: "second"
     }
-  }
-}
-
-extension String {
-  fileprivate var escapingBrackets: String {
-    var result = ""
-    for character in self {
-      if character == "[" || character == "]" { result.append("\\") }
-      result.append(character)
-    }
-    return result
   }
 }

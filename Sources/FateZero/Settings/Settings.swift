@@ -105,10 +105,16 @@ public struct Settings: Sendable, Equatable {
     case secondLevel
   }
 
+  enum Prompt: String, Sendable, CaseIterable { case edit, source, negative }
+
+  /// Bytes of a prompt, at most. The text encoder sees some hundreds of them.
+  public static let promptBytes = 8192
+
   /// Settings by name, in the notation of `set(_:to:)`; a later one overwrites an earlier one.
   public typealias Layer = [(name: String, text: String)]
 
-  /// Target prompt. Never holds brackets of the inline form: `set("edit", ...)` has taken them apart.
+  /// Target prompt. Never holds brackets of the inline form, nor the web UI's syntax: `set("edit", ...)` has taken them
+  /// apart.
   public var edit = ""
   /// Source prompt; nil if none was given: the inversion is then unconditional and only self-attention is fused.
   public var source: String?
@@ -153,6 +159,8 @@ public struct Settings: Sendable, Equatable {
   public var reconstruction: String?
 
   private var chosenSelfReplace: StepRange?
+  /// What the prompts held of the web UI's syntax.
+  private(set) var webUI: [Prompt: WebUISyntax] = [:]
 
   public init() {}
 
@@ -166,6 +174,62 @@ public struct Settings: Sendable, Equatable {
   var selfReplaceText: String { chosenSelfReplace.map(\.description) ?? "auto" }
 
   mutating func setSelfReplace(_ range: StepRange?) { chosenSelfReplace = range }
+
+  /// The factors written into the edit's prompt, then those given by name, which win.
+  public var allWordWeights: [WordWeight] { (webUI[.edit]?.emphasis ?? []) + wordWeights }
+
+  /// What prompts say of the web UI's LoRA, each once.
+  var loraTags: [WebUISyntax.LoRATag] {
+    Prompt.allCases.flatMap { webUI[$0]?.loras ?? [] }.reduce(into: []) { tags, tag in
+      if !tags.contains(where: { $0.name == tag.name }) { tags.append(tag) }
+    }
+  }
+
+  mutating func setPrompt(_ path: WritableKeyPath<Settings, String>, _ prompt: Prompt, to typed: String) {
+    let syntax = WebUISyntax(typed)
+    self[keyPath: path] = syntax.text
+    webUI[prompt] = syntax.isPlain ? nil : syntax
+  }
+
+  mutating func setSource(_ typed: String) {
+    let syntax = WebUISyntax(typed)
+    source = syntax.text.isEmpty ? nil : syntax.text
+    webUI[.source] = syntax.isPlain ? nil : syntax
+  }
+
+  /// - Throws: `SettingsError` for a prompt that is longer than any that is read.
+  static func checkLength(of prompt: String, in name: String) throws {
+    guard prompt.utf8.count <= promptBytes else {
+      throw SettingsError(
+        "the prompt has \(prompt.utf8.count) bytes; at most \(promptBytes) are read, and the model sees some hundreds",
+        in: name)
+    }
+  }
+
+  /// What became of the web UI's syntax, as sentences, without its LoRA.
+  var syntaxNotes: [String] {
+    func listed(_ weights: [WordWeight]) -> String {
+      weights.map { "\(Grammar.escaped($0.word))=\($0.weight)" }.joined(separator: ",")
+    }
+    var notes: [String] = []
+    let emphasis = webUI[.edit]?.emphasis ?? []
+    if !emphasis.isEmpty {
+      notes.append(
+        "edit: parentheses and brackets are read as in the web UI, word-weights \(listed(emphasis))"
+          + (source == nil ? ", which have no effect without a source prompt" : "") + "; \\( is a plain parenthesis")
+    }
+    for prompt in [Prompt.source, .negative] {
+      let own = (webUI[prompt]?.emphasis ?? []).filter { prompt == .negative || !emphasis.contains($0) }
+      if !own.isEmpty {
+        notes.append(
+          "\(prompt.rawValue): the weights \(listed(own)) are left out; words of the edit alone have weights here")
+      }
+    }
+    for prompt in Prompt.allCases {
+      for part in webUI[prompt]?.leftOut ?? [] { notes.append("\(prompt.rawValue): left out is \(part)") }
+    }
+    return notes
+  }
 
   /// Whether self-attention is fused under a mask, where no other one is given.
   public var blendsAttention: Bool {
@@ -218,6 +282,9 @@ public struct Settings: Sendable, Equatable {
   /// - Throws: `SettingsError` for settings that contradict each other.
   public func validate(mask: GivenMask? = nil) throws {
     if edit.isEmpty { throw SettingsError("no prompt was given; say what the clip shall show", in: "edit") }
+    for (name, prompt) in [("edit", edit), ("source", source ?? reconstruction ?? ""), ("negative", negative)] {
+      try Settings.checkLength(of: prompt, in: name)
+    }
     if mask != nil, blendAttention == .off, !blendLatents {
       throw SettingsError("a mask was given, but nothing is blended; set blend-attention to auto or on", in: "mask")
     }

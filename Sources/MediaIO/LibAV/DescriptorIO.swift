@@ -31,7 +31,7 @@ final class DescriptorIO {
     let appends = forWriting && fcntl(descriptor, F_GETFL) & O_APPEND != 0
     isRegularFile = status.st_mode & S_IFMT == S_IFREG && !appends
     let buffer = av_malloc(Int(DescriptorIO.bufferSize))?.assumingMemoryBound(to: UInt8.self)
-    context = avio_alloc_context(
+    context = fatezero_allocate_io(
       buffer, DescriptorIO.bufferSize, forWriting ? 1 : 0, Unmanaged.passUnretained(self).toOpaque(),
       { DescriptorIO.of($0).read($1, $2) }, { DescriptorIO.of($0).write($1, $2) }, { DescriptorIO.of($0).seek($1, $2) })
     guard let context else { throw MediaError(.io, "\(name): out of memory") }
@@ -134,7 +134,7 @@ final class DescriptorIO {
     }
   }
 
-  private func write(_ buffer: UnsafeMutablePointer<UInt8>?, _ size: Int32) -> Int32 {
+  private func write(_ buffer: UnsafePointer<UInt8>?, _ size: Int32) -> Int32 {
     var done = 0
     while done < Int(size), let buffer {
       let ready = wait(for: POLLOUT)

@@ -143,12 +143,14 @@ final class FilterGraph {
     try check(av_buffersrc_add_frame(source, frame?.pointer), "filter '\(description)'", as: .badData)
   }
 
+  /// Fills in the next frame, its time in `timeBase`.
   func pull(into frame: Frame) throws -> Pull {
     av_frame_unref(frame.pointer)
     let code = av_buffersink_get_frame(sink, frame.pointer)
     if code == -EAGAIN { return .needsInput }
     if code == FATEZERO_AVERROR_EOF { return .end }
     try check(code, "filter '\(description)'", as: .badData)
+    frame.timeBase = timeBase
     return .frame
   }
 }

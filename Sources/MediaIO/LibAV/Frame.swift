@@ -23,6 +23,33 @@ final class Frame {
     av_frame_free(&frame)
   }
 
+  // MARK: Times
+
+  /// Seconds per tick of the frame's times. Setting it converts nothing.
+  var timeBase: AVRational {
+    get { pointer.pointee.time_base }
+    set { pointer.pointee.time_base = newValue }
+  }
+
+  /// When it is shown.
+  var time: Timestamp? {
+    get { Timestamp(pointer.pointee.pts, timeBase) }
+    set { pointer.pointee.pts = newValue.ticks(in: timeBase) }
+  }
+
+  /// How long it is shown; 0 where that is not known.
+  var duration: Timestamp {
+    get { Timestamp(clamping: max(0, fatezero_frame_duration(pointer)), timeBase) }
+    set { fatezero_set_frame_duration(pointer, max(0, newValue.ticks(in: timeBase))) }
+  }
+
+  /// Converts all times.
+  func rescale(to base: AVRational) {
+    let (moment, length) = (time, duration)
+    timeBase = base
+    (time, duration) = (moment, length)
+  }
+
   var pixelFormat: AVPixelFormat { AVPixelFormat(pointer.pointee.format) }
 
   // MARK: Packed pixels
@@ -45,6 +72,7 @@ final class Frame {
     let (width, height) = (Int(pointer.pointee.width), Int(pointer.pointee.height))
     let stride = Int(pointer.pointee.linesize.0)
     guard let data = pointer.pointee.data.0, rgb.count == width * height * 3 else { return }
+    let alpha = alpha.flatMap { $0.count == width * height ? $0 : nil }
     rgb.withUnsafeBufferPointer { rgb in
       for y in 0..<height {
         let row = data + y * stride

@@ -1,6 +1,6 @@
 import CLibAV
 
-/// Owner of an `AVPacket`: compressed data of one stream.
+/// Owner of an `AVPacket`: compressed data of one stream, with the time base of its times.
 final class Packet {
   let pointer: UnsafeMutablePointer<AVPacket>
 
@@ -19,15 +19,46 @@ final class Packet {
     var packet: UnsafeMutablePointer<AVPacket>? = pointer
     av_packet_free(&packet)
   }
-}
 
-/// AV_TIME_BASE_Q, which Swift does not import.
-let microsecondTimeBase = AVRational(num: 1, den: AV_TIME_BASE)
+  // MARK: Times
 
-extension Packet {
+  /// Seconds per tick of the packet's times. Setting it converts nothing.
+  var timeBase: AVRational {
+    get { pointer.pointee.time_base }
+    set { pointer.pointee.time_base = newValue }
+  }
+
+  /// When it is shown.
+  var presentationTime: Timestamp? {
+    get { Timestamp(pointer.pointee.pts, timeBase) }
+    set { pointer.pointee.pts = newValue.ticks(in: timeBase) }
+  }
+
+  /// When it is decoded.
+  var decodingTime: Timestamp? {
+    get { Timestamp(pointer.pointee.dts, timeBase) }
+    set { pointer.pointee.dts = newValue.ticks(in: timeBase) }
+  }
+
+  /// How long it is shown; 0 where that is not known.
+  var duration: Timestamp {
+    get { Timestamp(clamping: max(0, pointer.pointee.duration), timeBase) }
+    set { pointer.pointee.duration = max(0, newValue.ticks(in: timeBase)) }
+  }
+
   /// When it is due, nil if it does not say.
-  func microseconds(in timeBase: AVRational) -> Int64? {
-    let time = pointer.pointee.pts == FATEZERO_AV_NOPTS_VALUE ? pointer.pointee.dts : pointer.pointee.pts
-    return time == FATEZERO_AV_NOPTS_VALUE ? nil : av_rescale_q(time, timeBase, microsecondTimeBase)
+  var time: Timestamp? { presentationTime ?? decodingTime }
+
+  /// Converts all times.
+  func rescale(to base: AVRational) {
+    let (presentation, decoding, length) = (presentationTime, decodingTime, duration)
+    timeBase = base
+    (presentationTime, decodingTime, duration) = (presentation, decoding, length)
+  }
+
+  /// Moves all times.
+  func move(by length: Timestamp) {
+    presentationTime = presentationTime.map { $0 + length }
+    decodingTime = decodingTime.map { $0 + length }
   }
 }

@@ -9,8 +9,11 @@ final class Demuxer {
   let io: DescriptorIO?
   /// What the input's first bytes are known for; nil for a clip.
   private let signature: FileSignature?
+  /// Told of what is wrong with the times of packets, once for each kind.
+  var warn: (String) -> Void = { _ in }
   private let interrupt: Interrupt
   private let confinement: InputConfinement
+  private var clock = ClipClock(mayRestart: false, origin: nil)
 
   /// - Parameter path: `-` for standard input, a path, or an address with a scheme libav knows.
   init(
@@ -61,6 +64,7 @@ final class Demuxer {
       throw MediaError(.usage, "\(name): an input of format \(formatName) has no option \(unknown)")
     }
     try check(avformat_find_stream_info(opened, nil), name, as: .badData)
+    clock = ClipClock(mayRestart: beginsAnywhere, origin: Timestamp(opened.pointee.start_time, microsecondTimeBase))
   }
 
   /// Finds out what an input is before a demuxer reads it.
@@ -114,10 +118,30 @@ final class Demuxer {
     error.kind == .badData ? signature?.error(name) ?? error : error
   }
 
-  /// Reads the next packet: 0, or an error code of libav (the end is one).
+  /// The container's clock may begin at any time, and anew on the way: that of a broadcast, or of a disc.
+  var beginsAnywhere: Bool { context.pointee.iformat.pointee.flags & AVFMT_TS_DISCONT != 0 }
+
+  /// The first moment of the container's clock.
+  var origin: Timestamp { Timestamp(context.pointee.start_time, microsecondTimeBase) ?? .zero }
+
+  /// Reads the next packet, its times on one clock: 0, or an error code of libav (the end is one).
   func read(into packet: Packet) -> Int32 {
     av_packet_unref(packet.pointer)
-    return av_read_frame(context, packet.pointer)
+    let code = av_read_frame(context, packet.pointer)
+    guard code >= 0, let stream = context.pointee.streams[Int(packet.pointer.pointee.stream_index)] else { return code }
+    packet.timeBase = stream.pointee.time_base
+    let known = clock.faults
+    clock.correct(packet, of: stream)
+    for fault in clock.faults where !known.contains(fault) { warn("\(name): \(fault)") }
+    return code
+  }
+
+  /// Moves to the last key frame of a stream before `time`, where the container can.
+  func seek(_ stream: UnsafeMutablePointer<AVStream>, before time: Timestamp) {
+    let target = time.ticks(in: stream.pointee.time_base)
+    avformat_seek_file(context, stream.pointee.index, Int64.min, target, target, AVSEEK_FLAG_BACKWARD)
+    _ = LibAVLog.takeErrors()
+    clock.seeked()
   }
 }
 

@@ -21,13 +21,13 @@ enum DisplayMatrix {
   /// The matrix of a frame, or else of its stream; empty if there is none.
   static func matrix(of frame: Frame, in stream: UnsafeMutablePointer<AVStream>) -> [Int32] {
     if let sideData = av_frame_get_side_data(frame.pointer, AV_FRAME_DATA_DISPLAYMATRIX) {
-      return numbers(sideData.pointee.data, count: Int(sideData.pointee.size))
+      return numbers(UnsafePointer(sideData.pointee.data), count: Int(sideData.pointee.size))
     }
     var size = 0
-    return numbers(av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size), count: size)
+    return numbers(fatezero_stream_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size), count: size)
   }
 
-  private static func numbers(_ bytes: UnsafeMutablePointer<UInt8>?, count: Int) -> [Int32] {
+  private static func numbers(_ bytes: UnsafePointer<UInt8>?, count: Int) -> [Int32] {
     guard let bytes, count >= 36 else { return [] }
     return (0..<9).map { UnsafeRawPointer(bytes).loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self) }
   }

@@ -15,7 +15,7 @@ final class FramePipeline {
   private var drained: [Frame] = []
   /// What leaves the first graph; later graphs must keep to its size.
   private var first: FilterGraph.Video?
-  private var lastTimestamp: Int64?
+  private var lastTime: Timestamp?
 
   init(source: any DecodedFrames, filter: String, part: Part, warn: @escaping (String) -> Void) {
     self.source = source
@@ -38,14 +38,14 @@ final class FramePipeline {
 
   var filterNames: [String] { graph?.filterNames ?? [] }
 
-  /// The next frame, `pts` in the output's time base and rising; nil after the last.
+  /// The next frame, its time in the output's time base and rising; nil after the last.
   func next() throws -> Frame? {
     while true {
-      if !drained.isEmpty { return stamped(drained.removeFirst()) }
+      if !drained.isEmpty { return rising(drained.removeFirst()) }
       if let graph {
         let frame = try Frame()
         switch try graph.pull(into: frame) {
-        case .frame: return stamped(frame)
+        case .frame: return rising(frame)
         case .end: return nil
         case .needsInput: break
         }
@@ -56,23 +56,24 @@ final class FramePipeline {
     }
   }
 
-  private func stamped(_ frame: Frame) -> Frame {
-    if let lastTimestamp, frame.pointer.pointee.pts <= lastTimestamp { frame.pointer.pointee.pts = lastTimestamp + 1 }
-    lastTimestamp = frame.pointer.pointee.pts
+  /// A filter may give what times it likes; each frame is moved behind the one before.
+  private func rising(_ frame: Frame) -> Frame {
+    frame.rescale(to: output.timeBase)
+    var time = frame.time ?? lastTime?.next ?? Timestamp(clamping: 0, frame.timeBase)
+    if let lastTime, time <= lastTime { time = lastTime.next }
+    frame.time = time
+    lastTime = time
     return frame
   }
 
   /// Moves one decoded frame of the part into the filters.
   private func feed() throws {
-    let base = source.timeBase
-    let shift = av_rescale_q(part.shift, microsecondTimeBase, base)
-    let begin = part.begin.map { av_rescale_q($0, microsecondTimeBase, base) } ?? Int64.min
-    let end = part.end.map { av_rescale_q($0, microsecondTimeBase, base) } ?? Int64.max
     let frame = try Frame()
     while try source.next(into: frame) {
-      if frame.pointer.pointee.pts >= end { break }
-      if frame.pointer.pointee.pts < begin { continue }
-      frame.pointer.pointee.pts -= shift
+      guard let time = frame.time else { continue }
+      if part.isBehind(time) { break }
+      if part.isBefore(time) { continue }
+      frame.time = time - part.shift
       try configure(for: frame)
       try graph?.push(frame)
       return

@@ -153,8 +153,9 @@ final class ImageSequenceSource: DecodedFrames {
     let code = decoder.receive(into: frame)
     if code < 0 { throw demuxer.unreadable(MediaError(code: code, file, as: .badData)) }
     matrix = DisplayMatrix.matrix(of: frame, in: stream)
-    frame.pointer.pointee.pts = Int64(next)
-    frame.pointer.pointee.pkt_duration = 1
+    frame.timeBase = timeBase
+    frame.time = Timestamp(clamping: Int64(next), timeBase)
+    frame.duration = Timestamp(clamping: 1, timeBase)
     next += 1
     return true
   }

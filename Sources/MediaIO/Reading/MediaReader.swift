@@ -35,8 +35,9 @@ public final class MediaReader {
   private var pending: VideoFrame?
   private var delivered = 0
   private var atEnd = false
-  private var lastDuration: Int64?
-  private var knownTiming: FrameTiming?
+  private var lastDuration: Timestamp?
+  private let isRepeatable: Bool
+  private var knownCensus: FrameCensus?
 
   private var copiers: [StreamCopier] = []
   /// Packets met while the first frame was looked for, kept for writers to come.
@@ -60,40 +61,13 @@ public final class MediaReader {
     self.warn = warn
     name = path == "-" ? "standard input" : path
 
-    let source: any DecodedFrames
-    var streams: [StreamSummary] = []
-    var chapterCount = 0
-    let format: String
-    let codec: String
-    if path != "-", options.format == nil, let files = try ImageSequence.files(at: path) {
-      if let size = options.videoSize {
-        throw MediaError(.usage, "--video-size \(size.width)x\(size.height): pictures have their own size")
-      }
-      let images = try ImageSequenceSource(files: files, options: options, isCancelled: isCancelled)
-      source = images
-      stream = nil
-      (format, codec) = (images.formatName, images.codecName)
-      let pattern = ImageSequence.isDirectory(path) ? nil : ImageSequence.Pattern(path)
-      identity = FileIdentity(path: pattern?.directory ?? path)
-      part = Part(origin: 0, options: options)
-    } else {
-      let demuxer = try Demuxer(
-        path: path, format: options.format, options: options.libavOptions, isCancelled: isCancelled)
-      let video = try StreamSource(demuxer: demuxer, warn: warn)
-      source = video
-      stream = video
-      (format, codec) = (demuxer.formatName, video.codecName)
-      identity = demuxer.io.flatMap { FileIdentity(descriptor: $0.descriptor) }
-      let startTime = demuxer.context.pointee.start_time
-      part = Part(
-        origin: startTime == FATEZERO_AV_NOPTS_VALUE ? 0 : startTime,
-        countsFromOrigin: demuxer.context.pointee.iformat.pointee.flags & AVFMT_TS_DISCONT != 0, options: options)
-      if let begin = part.begin, options.start ?? 0 > 0, demuxer.isSeekable { video.seek(to: begin) }
-      streams = demuxer.streams.filter { $0 != video.stream && !$0.isChapterTrack }.map(\.summary)
-      chapterCount = Int(demuxer.context.pointee.nb_chapters)
-    }
-
-    pipeline = FramePipeline(source: source, filter: options.filter ?? "", part: part, warn: warn)
+    let input = try OpenedInput(path: path, options: options, warn: warn, isCancelled: isCancelled)
+    stream = input.source as? StreamSource
+    part = input.part
+    identity = input.identity
+    isRepeatable = input.isRepeatable
+    let (demuxer, edited) = (stream?.demuxer, stream?.stream)
+    pipeline = FramePipeline(source: input.source, filter: options.filter ?? "", part: part, warn: warn)
     // A class cannot hand itself to a closure before it is complete: packets are collected on the side.
     let early = PacketBox()
     stream?.onOtherPacket = { early.packets.append($0) }
@@ -106,18 +80,16 @@ public final class MediaReader {
     let converted = try MediaReader.videoFrame(first, by: converter)
     attachments = converted.attachments
     // A GIF's pictures can always be transparent, and hardly ever are.
-    isTransparent = picture.pixelFormat.hasAlpha && (codec != "gif" || converted.attachments.alpha != nil)
+    isTransparent = picture.pixelFormat.hasAlpha && (input.codecName != "gif" || converted.attachments.alpha != nil)
     earlyPackets = early.packets
-    let length = MediaReader.length(of: stream, images: source as? ImageSequenceSource, part: part, options: options)
     info = VideoInformation(
       width: Int(video.width), height: Int(video.height), sampleAspect: Rational(video.sampleAspect),
-      frameRate: Rational(video.frameRate), timeBase: Rational(video.timeBase), duration: length.duration,
-      estimatedFrameCount: MediaReader.frameCount(
-        length: length, rate: video.frameRate, isFiltered: options.filter != nil, limit: options.frames),
-      format: format, codec: codec, pixelFormat: picture.pixelFormat.name, bitDepth: picture.pixelFormat.bitDepth,
+      frameRate: Rational(video.frameRate), timeBase: Rational(video.timeBase), format: input.formatName,
+      codec: input.codecName, pixelFormat: picture.pixelFormat.name, bitDepth: picture.pixelFormat.bitDepth,
       colorRange: picture.rangeName, colorMatrix: picture.matrixName, colorPrimaries: picture.primariesName,
-      colorTransfer: picture.transferName, isInterlaced: first.pointer.pointee.interlaced_frame != 0,
-      otherStreams: streams, chapterCount: chapterCount)
+      colorTransfer: picture.transferName, isInterlaced: fatezero_is_interlaced(first.pointer),
+      otherStreams: demuxer?.streams.filter { $0 != edited && !$0.isChapterTrack }.map(\.summary) ?? [],
+      chapterCount: Int(demuxer?.context.pointee.nb_chapters ?? 0))
     pending = converted
     warnOfFields(first)
     stream?.onOtherPacket = { [unowned self] packet in try self.deliver(packet) }
@@ -139,32 +111,38 @@ public final class MediaReader {
       return nil
     }
     delivered += 1
+    let time = time(frame.timestamp)
+    var length = nominalDuration(frame)
     if let limit = options.frames, delivered >= limit {
       pending = nil
-      let end = frame.timestamp + nominalDuration(frame)
-      part.end = part.shift + av_rescale_q(end, pipeline.output.timeBase, microsecondTimeBase)
+      part.end = part.shift + (time + length)
     } else {
       pending = try pipeline.next().map { frame in
         warnOfFields(frame)
         return try MediaReader.videoFrame(frame, by: converter)
       }
+      if let pending { length = self.time(pending.timestamp) - time }
     }
-    frame.duration = pending.map { $0.timestamp - frame.timestamp } ?? nominalDuration(frame)
-    lastDuration = frame.duration
+    frame.duration = length.ticks
+    lastDuration = length
     return frame
   }
 
+  /// A number of `info.timeBase`'s ticks.
+  private func time(_ ticks: Int64) -> Timestamp { Timestamp(clamping: ticks, pipeline.output.timeBase) }
+
   /// How long a frame is shown that no other follows: as the clip says, else as long as the one before.
-  private func nominalDuration(_ frame: VideoFrame) -> Int64 {
-    if frame.duration > 0 && options.filter == nil { return frame.duration }
-    let rate = pipeline.output.frameRate
-    return lastDuration ?? max(1, av_rescale_q(1, av_inv_q(rate), pipeline.output.timeBase))
+  private func nominalDuration(_ frame: VideoFrame) -> Timestamp {
+    if frame.duration > 0 && options.filter == nil { return time(frame.duration) }
+    if let lastDuration { return lastDuration }
+    return max(
+      Timestamp(clamping: 1, av_inv_q(pipeline.output.frameRate)).rescaled(to: pipeline.output.timeBase), time(1))
   }
 
   private func warnOfFields(_ frame: Frame) {
-    guard frame.pointer.pointee.interlaced_frame != 0, !hasWarnedOfFields else { return }
+    guard fatezero_is_interlaced(frame.pointer), !hasWarnedOfFields else { return }
     hasWarnedOfFields = true
-    let order = frame.pointer.pointee.top_field_first != 0 ? "top" : "bottom"
+    let order = fatezero_is_top_field_first(frame.pointer) ? "top" : "bottom"
     warn(
       "\(name) is interlaced (\(order) field first): two fields of different times would be edited as one picture; deinterlace "
         + "it with --input-filter yadif (or bwdif)")
@@ -188,8 +166,8 @@ public final class MediaReader {
       pixels = packed.packedRows(bytesPerPixel: 3)
     }
     return VideoFrame(
-      width: width, height: height, pixels: pixels, timestamp: frame.pointer.pointee.pts,
-      duration: frame.pointer.pointee.pkt_duration, attachments: attachments)
+      width: width, height: height, pixels: pixels, timestamp: frame.time.ticks(in: frame.timeBase),
+      duration: frame.duration.ticks, attachments: attachments)
   }
 
   /// After the last frame: what the other streams still have within the part.
@@ -202,10 +180,32 @@ public final class MediaReader {
   /// Of the frame that `nextFrame()` gives next; 0 at the end.
   var firstTimestamp: Int64 { pending?.timestamp ?? 0 }
 
-  // MARK: Timing
+  // MARK: The whole clip
 
-  /// Whether frames come at varying intervals; nil if only reading the clip can tell. Reads a seekable file's
-  /// timestamps once.
+  /// How many frames `nextFrame()` gives, and whether they come at one rate.
+  ///
+  /// Containers may say too much or too little, so a file is decoded once more; that takes time and is done once. What
+  /// can be read only once is not counted.
+  /// - Returns: nil where only reading the clip can tell.
+  /// - Throws: `MediaError`.
+  public func census() throws -> FrameCensus? {
+    if knownCensus == nil, isRepeatable {
+      knownCensus = try FrameCensus(path: path, options: options, isCancelled: isCancelled)
+    }
+    return knownCensus
+  }
+
+  /// Frames of the clip: counted where it can be, else what the container says, else nil. May decode the whole clip.
+  /// - Throws: `MediaError`.
+  public func frameCount() throws -> Int? {
+    if let census = try census() { return census.count }
+    guard options.filter == nil, options.start == nil, options.duration == nil, let stream,
+      let claimed = stream.claimedFrameCount
+    else { return nil }
+    return min(claimed, options.frames ?? claimed)
+  }
+
+  /// Whether frames come at varying intervals; nil if only reading the clip can tell. May decode the whole clip.
   /// - Throws: `MediaError`.
   public func isVariableRate() throws -> Bool? {
     switch try timing() {
@@ -216,26 +216,12 @@ public final class MediaReader {
   }
 
   func timing() throws -> FrameTiming {
-    if let knownTiming { return knownTiming }
-    let timing = try findTiming()
-    knownTiming = timing
-    return timing
-  }
-
-  private func findTiming() throws -> FrameTiming {
-    guard let stream else { return .constant(onGrid: true) }
+    if let census = try census() { return census.timing }
     if !FrameTiming.fixingFilters.isDisjoint(with: filterNames) { return .constant(onGrid: true) }
     if !FrameTiming.changingFilters.isDisjoint(with: filterNames) { return .unknown }
-    let begin = part.begin.map { av_rescale_q($0, microsecondTimeBase, stream.timeBase) } ?? Int64.min
-    let end = part.end.map { av_rescale_q($0, microsecondTimeBase, stream.timeBase) } ?? Int64.max
-    if stream.demuxer.io?.isRegularFile == true && path != "-" {
-      return try FrameTiming.ofFile(
-        path, options: options, streamIndex: stream.stream.pointee.index, rate: pipeline.output.frameRate,
-        wanted: begin..<max(begin, end), origin: av_rescale_q(part.shift, microsecondTimeBase, stream.timeBase),
-        isCancelled: isCancelled)
-    }
-    guard let timestamps = try stream.peekTimestamps() else { return .unknown }
-    let timing = FrameTiming(timestamps: timestamps, timeBase: stream.timeBase, rate: pipeline.output.frameRate)
+    guard let stream, let times = try stream.peekTimes() else { return .unknown }
+    let timing = FrameTiming(
+      timestamps: times.map(\.ticks), timeBase: stream.timeBase, rate: pipeline.output.frameRate)
     return timing == .variable ? .variable : .unknown
   }
 
@@ -263,43 +249,6 @@ public final class MediaReader {
     let source = stream.demuxer.streams[Int(packet.pointer.pointee.stream_index)]
     guard part.cut(packet, of: source) else { return }
     for copier in copiers { copier.receive(try Packet(sharing: packet)) }
-  }
-
-  // MARK: Length
-
-  private static func length(
-    of stream: StreamSource?, images: ImageSequenceSource?, part: Part, options: InputOptions
-  ) -> (duration: Double?, frames: Int?) {
-    var total: Double?
-    var frames: Int?
-    if let images {
-      total = Double(images.count) / av_q2d(images.frameRate)
-      frames = images.count
-    } else if let stream {
-      let length = stream.demuxer.context.pointee.duration
-      if length > 0 { total = Double(length) / Double(AV_TIME_BASE) }
-      // A NUT file's index ends with the time at which its last frame begins.
-      if let known = total, stream.demuxer.formatName == "nut", stream.frameRate.num > 0, stream.frameRate.den > 0 {
-        let rate = av_q2d(stream.frameRate)
-        total = ((known * rate + 0.01).rounded(.down) + 1) / rate
-      }
-      if stream.stream.pointee.nb_frames > 0 { frames = Int(stream.stream.pointee.nb_frames) }
-    }
-    guard options.start != nil || options.duration != nil else { return (total, frames) }
-    var chosen = total.map { max(0, $0 - (options.start ?? 0)) }
-    if let duration = options.duration { chosen = min(chosen ?? duration, duration) }
-    return (chosen, nil)
-  }
-
-  private static func frameCount(
-    length: (duration: Double?, frames: Int?), rate: AVRational, isFiltered: Bool, limit: Int?
-  ) -> Int? {
-    var count = isFiltered ? nil : length.frames
-    if count == nil, let duration = length.duration {
-      count = Int(min(max(1, (duration * av_q2d(rate)).rounded()), 1e15))
-    }
-    guard let limit else { return count }
-    return count.map { min($0, limit) }
   }
 }
 

@@ -16,29 +16,39 @@ final class StreamSource: DecodedFrames {
   private var readerAtEnd = false
   private var endOfLastPacket: Int64 = 0
   private var decoderAtEnd = false
-  private var lastTimestamp: Int64?
+  private var rising: RisingTimes
   private var frameCount = 0
   private var firstDecodingError: String?
 
   init(demuxer: Demuxer, warn: @escaping (String) -> Void) throws {
     self.demuxer = demuxer
     self.warn = warn
+    demuxer.warn = warn
     stream = try demuxer.videoStream()
     timeBase = stream.pointee.time_base
     frameRate = av_guess_frame_rate(demuxer.context, stream, nil)
+    rising = RisingTimes(timeBase: timeBase, rate: frameRate)
     decoder = try Decoder(stream: stream, in: demuxer.name)
     _ = LibAVLog.takeErrors()
   }
 
   var codecName: String { String(cString: avcodec_get_name(stream.pointee.codecpar.pointee.codec_id)) }
 
-  /// Moves to the last key frame well before `time`, where the container can.
-  /// - Parameter time: in microseconds of the container's clock.
-  func seek(to time: Int64) {
+  /// Frames of the whole stream as the container has them, which may be wrong; nil if it does not say.
+  var claimedFrameCount: Int? {
+    // Ninety days of video, at most.
+    let mostSeconds = 90 * 24 * 3600.0
+    let length = Timestamp(clamping: demuxer.context.pointee.duration, microsecondTimeBase).seconds
+    let rate = frameRate.num > 0 && frameRate.den > 0 ? av_q2d(frameRate) : 25
+    let count = stream.pointee.nb_frames
+    let frames = count > 0 ? Double(count) : (length * rate).rounded()
+    return frames >= 1 && frames <= mostSeconds * rate && frames < 1e9 ? Int(frames) : nil
+  }
+
+  /// Moves to the last key frame well before `time`, of the container's clock, where the container can.
+  func seek(to time: Timestamp) {
     // Frames of the key frame's group may be shown before it: half a second earlier is early enough.
-    let target = av_rescale_q(time - 500_000, microsecondTimeBase, timeBase)
-    avformat_seek_file(demuxer.context, stream.pointee.index, Int64.min, target, target, AVSEEK_FLAG_BACKWARD)
-    _ = LibAVLog.takeErrors()
+    demuxer.seek(stream, before: time - Timestamp(seconds: 0.5))
   }
 
   // MARK: Frames
@@ -47,7 +57,11 @@ final class StreamSource: DecodedFrames {
     while true {
       let code = decoder.receive(into: frame)
       if code == 0 {
-        stamp(frame)
+        guard
+          let time = rising.next(Timestamp(frame.pointer.pointee.best_effort_timestamp, timeBase), warn: warnOfTimes)
+        else { continue }
+        frame.timeBase = timeBase
+        frame.time = time
         // A container may know better than the codec.
         frame.pointer.pointee.sample_aspect_ratio = av_guess_sample_aspect_ratio(
           demuxer.context, stream, frame.pointer)
@@ -71,16 +85,7 @@ final class StreamSource: DecodedFrames {
 
   func displayMatrix(of frame: Frame) -> [Int32] { DisplayMatrix.matrix(of: frame, in: stream) }
 
-  /// Gives every frame a timestamp: the container's, else one frame after the last.
-  private func stamp(_ frame: Frame) {
-    var timestamp = frame.pointer.pointee.best_effort_timestamp
-    if timestamp == FATEZERO_AV_NOPTS_VALUE {
-      let rate = frameRate.num > 0 ? frameRate : AVRational(num: 25, den: 1)
-      timestamp = lastTimestamp.map { $0 + max(1, av_rescale_q(1, av_inv_q(rate), timeBase)) } ?? 0
-    }
-    frame.pointer.pointee.pts = timestamp
-    lastTimestamp = timestamp
-  }
+  private func warnOfTimes(_ fault: RisingTimes.Fault) { warn("\(demuxer.name): \(fault)") }
 
   private func noteDecodingError(_ code: Int32) {
     if firstDecodingError != nil { return }
@@ -151,38 +156,36 @@ final class StreamSource: DecodedFrames {
     }
   }
 
-  /// Hands over the other streams' packets up to `time` after the last frame that was wanted.
-  /// - Parameter time: microseconds of the container's clock.
-  func readOtherStreams(until time: Int64) throws {
-    // How far apart a container's streams may lie: libav's own limit for interleaving, ten seconds.
-    let slack: Int64 = 10_000_000
+  /// Hands over the other streams' packets up to `time`, of the container's clock, after the last frame that was wanted.
+  func readOtherStreams(until time: Timestamp) throws {
+    // How far apart a container's streams may lie: libav's own limit for interleaving.
+    let farthest = time + Timestamp(seconds: 10)
     var behind = Set(
       demuxer.streams.filter { $0.pointee.codecpar.pointee.codec_type == AVMEDIA_TYPE_AUDIO }.map(\.pointee.index))
     while !behind.isEmpty, let packet = try nextPacket() {
       let index = packet.pointer.pointee.stream_index
-      let base = demuxer.streams[Int(index)].pointee.time_base
-      if let reached = packet.microseconds(in: base) {
+      if let reached = packet.time {
         if reached >= time { behind.remove(index) }
-        if reached >= time + slack { return }
+        if reached >= farthest { return }
       }
       if index != stream.pointee.index { try onOtherPacket(packet) }
     }
   }
 
-  /// Timestamps of the first packets of an input that can be read only once; the packets keep their turn.
+  /// Times of the first packets of an input that can be read only once; the packets keep their turn.
   /// - Returns: nil if the container gives none.
-  func peekTimestamps() throws -> [Int64]? {
+  func peekTimes() throws -> [Timestamp]? {
     let mostPackets = 64
     let mostBytes = 32 << 20
     var bytes = 0
-    var timestamps: [Int64] = []
-    while timestamps.count < mostPackets, bytes < mostBytes, let packet = try readPacket() {
+    var times: [Timestamp] = []
+    while times.count < mostPackets, bytes < mostBytes, let packet = try readPacket() {
       readAhead.append(packet)
       bytes += Int(packet.pointer.pointee.size)
       guard packet.pointer.pointee.stream_index == stream.pointee.index else { continue }
-      if packet.pointer.pointee.pts == FATEZERO_AV_NOPTS_VALUE { return nil }
-      timestamps.append(packet.pointer.pointee.pts)
+      guard let time = packet.presentationTime else { return nil }
+      times.append(time)
     }
-    return timestamps
+    return times
   }
 }

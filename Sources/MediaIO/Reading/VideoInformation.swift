@@ -9,10 +9,6 @@ public struct VideoInformation: Sendable {
   public var frameRate: Rational
   /// Seconds per unit of a frame's timestamp.
   public var timeBase: Rational
-  /// Length in seconds of the chosen part, if the container tells.
-  public var duration: Double?
-  /// Frames of the chosen part, if the container tells; an estimate where it gives only a length.
-  public var estimatedFrameCount: Int?
 
   /// Short name of the container ("mov,mp4,m4a,3gp,3g2,mj2") and of the codec ("h264").
   public var format: String

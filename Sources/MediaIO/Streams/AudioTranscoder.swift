@@ -11,6 +11,8 @@ final class AudioTranscoder: PacketRoute {
   private let name: String
   private let warn: (String) -> Void
   private var hasWarned = false
+  /// When the next sample is due, in samples: what `av_rescale_delta` keeps between frames.
+  private var lastSample = FATEZERO_AV_NOPTS_VALUE
 
   /// - Parameter makeOutput: adds the stream to the output, once all else is known to work. Where it throws, another sample
   ///   rate or other channels are tried.
@@ -96,7 +98,7 @@ final class AudioTranscoder: PacketRoute {
     to codec: UnsafePointer<AVCodec>, from input: UnsafeMutablePointer<AVCodecContext>
   ) -> [String] {
     var formats: [String] = []
-    if var next = codec.pointee.sample_fmts {
+    if var next = fatezero_sample_formats(codec) {
       while next.pointee != AV_SAMPLE_FMT_NONE {
         if let name = av_get_sample_fmt_name(next.pointee) { formats.append(String(cString: name)) }
         next += 1
@@ -111,7 +113,7 @@ final class AudioTranscoder: PacketRoute {
 
   private static func sampleRates(of codec: UnsafePointer<AVCodec>, from rate: Int32) -> [Int32] {
     var supported: [Int32] = []
-    if var next = codec.pointee.supported_samplerates {
+    if var next = fatezero_sample_rates(codec) {
       while next.pointee != 0 {
         supported.append(next.pointee)
         next += 1
@@ -130,7 +132,7 @@ final class AudioTranscoder: PacketRoute {
       let usualName = name(of: usual)
       if !names.contains(usualName) { names.append(usualName) }
     }
-    guard var next = codec.pointee.ch_layouts else { return names }
+    guard var next = fatezero_channel_layouts(codec) else { return names }
     var supported: Set<String> = []
     while next.pointee.nb_channels != 0 {
       supported.insert(name(of: next.pointee))
@@ -146,7 +148,7 @@ final class AudioTranscoder: PacketRoute {
     return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  func process(_ packet: Packet?, write: (Packet, AVRational) throws -> Void) throws {
+  func process(_ packet: Packet?, write: (Packet) throws -> Void) throws {
     let code = decoder.send(packet)
     if code < 0 && code != -EAGAIN && code != FATEZERO_AVERROR_EOF { noteError(code) }
     while true {
@@ -157,9 +159,7 @@ final class AudioTranscoder: PacketRoute {
         noteError(code)
         break
       }
-      frame.pointer.pointee.pts = av_rescale_q(
-        frame.pointer.pointee.best_effort_timestamp, decoder.context.pointee.pkt_timebase,
-        AVRational(num: 1, den: decoder.context.pointee.sample_rate))
+      stamp(frame)
       if frame.pointer.pointee.ch_layout.order == AV_CHANNEL_ORDER_UNSPEC {
         av_channel_layout_copy(&frame.pointer.pointee.ch_layout, &decoder.context.pointee.ch_layout)
       }
@@ -173,26 +173,42 @@ final class AudioTranscoder: PacketRoute {
     }
   }
 
-  private func drain(_ write: (Packet, AVRational) throws -> Void) throws {
+  /// Frames without a time follow the one before. Sound lasts whole samples: what rounding to a coarse clock did to its
+  /// times is undone, as the ffmpeg command does.
+  private func stamp(_ frame: Frame) {
+    let base = AVRational(num: 1, den: decoder.context.pointee.sample_rate)
+    let samples = frame.pointer.pointee.nb_samples
+    frame.timeBase = base
+    guard
+      let time = Timestamp(frame.pointer.pointee.best_effort_timestamp, decoder.context.pointee.pkt_timebase)
+    else {
+      let next = Timestamp(lastSample, base) ?? Timestamp(clamping: 0, base)
+      frame.time = next
+      lastSample = (next + Timestamp(clamping: Int64(samples), base)).ticks
+      return
+    }
+    frame.time = Timestamp(
+      clamping: av_rescale_delta(time.timeBase, time.ticks, base, max(0, samples), &lastSample, base), base)
+  }
+
+  private func drain(_ write: (Packet) throws -> Void) throws {
     while true {
       let frame = try Frame()
       guard try graph.pull(into: frame) == .frame else { return }
-      let timestamp = frame.pointer.pointee.pts
-      if timestamp != FATEZERO_AV_NOPTS_VALUE {
-        frame.pointer.pointee.pts = av_rescale_q(timestamp, graph.timeBase, encoder.pointee.time_base)
-      }
+      frame.rescale(to: encoder.pointee.time_base)
       try encode(frame, write)
     }
   }
 
-  private func encode(_ frame: Frame?, _ write: (Packet, AVRational) throws -> Void) throws {
+  private func encode(_ frame: Frame?, _ write: (Packet) throws -> Void) throws {
     try check(avcodec_send_frame(encoder, frame?.pointer), "encoder \(codecName)", as: .io)
     while true {
       let packet = try Packet()
       let code = avcodec_receive_packet(encoder, packet.pointer)
       if code == -EAGAIN || code == FATEZERO_AVERROR_EOF { return }
       try check(code, "encoder \(codecName)", as: .io)
-      try write(packet, encoder.pointee.time_base)
+      packet.timeBase = encoder.pointee.time_base
+      try write(packet)
     }
   }
 

@@ -4,17 +4,29 @@ import CLibAV
 protocol PacketRoute: AnyObject {
   var output: UnsafeMutablePointer<AVStream> { get }
   /// - Parameters:
-  ///   - packet: in the source stream's time base; nil: the end.
-  ///   - write: takes packets in the time base that goes with them.
-  func process(_ packet: Packet?, write: (Packet, AVRational) throws -> Void) throws
+  ///   - packet: of the source stream; nil: the end.
+  ///   - write: takes packets for `output`, in whatever time base they have.
+  func process(_ packet: Packet?, write: (Packet) throws -> Void) throws
+  /// The video is at `time`, and all packets until then have been processed.
+  func reach(_ time: Timestamp, write: (Packet) throws -> Void) throws
+}
+
+extension PacketRoute {
+  func reach(_ time: Timestamp, write: (Packet) throws -> Void) throws {}
 }
 
 /// Passes packets through as they are.
 final class CopyRoute: PacketRoute {
   let output: UnsafeMutablePointer<AVStream>
-  private let timeBase: AVRational
-  /// Packets before this are left out.
-  private let earliest: Int64
+  private let parameters: UnsafeMutablePointer<AVCodecParameters>
+  /// Packets before this are left out; nil: none.
+  private let earliest: Timestamp?
+  /// What `av_rescale_delta` keeps between packets of sound.
+  private var lastSample = FATEZERO_AV_NOPTS_VALUE
+
+  /// For text in MP4. Its muxer compares the ends of lines with times of other streams, each in its own ticks: a line's
+  /// must be the finest, or a line that is followed at once is ended early, and the next one comes late.
+  static let lineTimeBase = microsecondTimeBase
 
   /// - Parameter makeOutput: adds a stream of these parameters and this time base to the output.
   init(
@@ -24,30 +36,26 @@ final class CopyRoute: PacketRoute {
     // Where times cannot be negative, the muxer would move the pictures back by what an encoder put before the sound.
     let parameters = source.pointee.codecpar.pointee
     if keepsNegativeTimes || parameters.codec_type != AVMEDIA_TYPE_AUDIO {
-      earliest = Int64.min
+      earliest = nil
     } else if parameters.codec_id == AV_CODEC_ID_OPUS {
       // Opus says how much that is.
-      earliest = -av_rescale_q(
-        Int64(parameters.initial_padding) + 1, AVRational(num: 1, den: max(1, parameters.sample_rate)),
-        source.pointee.time_base)
+      earliest = -Timestamp(
+        clamping: Int64(parameters.initial_padding) + 1, AVRational(num: 1, den: max(1, parameters.sample_rate)))
     } else {
-      earliest = 0
+      earliest = .zero
     }
-    timeBase = source.pointee.time_base
+    self.parameters = source.pointee.codecpar
     var copy = avcodec_parameters_alloc()
     defer { avcodec_parameters_free(&copy) }
     guard let copy else { throw MediaError(.io, "out of memory for a stream") }
     try check(avcodec_parameters_copy(copy, source.pointee.codecpar), "copying a stream", as: .io)
     copy.pointee.codec_tag = CopyRoute.tag(of: parameters, in: format)
-    output = try makeOutput(copy, timeBase)
+    output = try makeOutput(
+      copy, parameters.codec_id == AV_CODEC_ID_MOV_TEXT ? CopyRoute.lineTimeBase : source.pointee.time_base)
     output.pointee.sample_aspect_ratio = source.pointee.sample_aspect_ratio
     output.pointee.avg_frame_rate = source.pointee.avg_frame_rate
     output.pointee.r_frame_rate = source.pointee.r_frame_rate
-    for index in 0..<Int(source.pointee.nb_side_data) {
-      let sideData = source.pointee.side_data[index]
-      guard let bytes = av_stream_new_side_data(output, sideData.type, sideData.size) else { continue }
-      bytes.update(from: sideData.data, count: sideData.size)
-    }
+    fatezero_copy_stream_side_data(source, output)
   }
 
   /// The source's tag where the container uses it for this codec too; 0 lets the muxer choose.
@@ -60,9 +68,26 @@ final class CopyRoute: PacketRoute {
     return keeps ? parameters.codec_tag : 0
   }
 
-  func process(_ packet: Packet?, write: (Packet, AVRational) throws -> Void) throws {
+  func process(_ packet: Packet?, write: (Packet) throws -> Void) throws {
     guard let packet else { return }
-    let timestamp = packet.pointer.pointee.pts
-    if timestamp == FATEZERO_AV_NOPTS_VALUE || timestamp >= earliest { try write(packet, timeBase) }
+    if let time = packet.presentationTime, let earliest, time < earliest { return }
+    smooth(packet)
+    try write(packet)
+  }
+
+  /// Sound lasts whole samples: what rounding to a coarse clock did to its times is undone, as the ffmpeg command does.
+  private func smooth(_ packet: Packet) {
+    guard parameters.pointee.codec_type == AVMEDIA_TYPE_AUDIO, parameters.pointee.sample_rate > 0,
+      let time = packet.decodingTime
+    else { return }
+    let samples = av_get_audio_frame_duration2(parameters, packet.pointer.pointee.size)
+    let base = output.pointee.time_base
+    let smoothed = av_rescale_delta(
+      packet.timeBase, time.ticks, AVRational(num: 1, den: parameters.pointee.sample_rate), max(0, samples),
+      &lastSample,
+      base)
+    packet.rescale(to: base)
+    packet.decodingTime = Timestamp(clamping: smoothed, base)
+    packet.presentationTime = packet.decodingTime
   }
 }

@@ -5,22 +5,21 @@ import CLibAV
 ///
 /// Packets wait here until the video has come as far as they are, since edited frames arrive much later than sound.
 final class StreamCopier {
-  private struct Waiting {
-    var packet: Packet
-    var time: Int64?
-  }
-
   /// The reader holds its copiers; the writer holds both.
   private unowned let reader: MediaReader
   private let context: UnsafeMutablePointer<AVFormatContext>
+  private let muxer: PacketMuxer
   private let warn: (String) -> Void
   private var routes: [Int32: any PacketRoute] = [:]
-  private var timeBases: [Int32: AVRational] = [:]
-  private var waiting: [Waiting] = []
+  private var waiting: [Packet] = []
 
-  init(reader: MediaReader, output context: UnsafeMutablePointer<AVFormatContext>, warn: @escaping (String) -> Void) {
+  init(
+    reader: MediaReader, output context: UnsafeMutablePointer<AVFormatContext>, muxer: PacketMuxer,
+    warn: @escaping (String) -> Void
+  ) {
     self.reader = reader
     self.context = context
+    self.muxer = muxer
     self.warn = warn
   }
 
@@ -51,7 +50,6 @@ final class StreamCopier {
     av_dict_copy(&route.output.pointee.metadata, source.pointee.metadata, 0)
     route.output.pointee.disposition = source.pointee.disposition
     routes[source.pointee.index] = route
-    timeBases[source.pointee.index] = source.pointee.time_base
   }
 
   private func route(for source: UnsafeMutablePointer<AVStream>, with trial: MuxerTrial) throws -> (any PacketRoute)? {
@@ -110,24 +108,36 @@ final class StreamCopier {
 
   // MARK: Packets
 
-  /// Called by the reader; the packet's timestamps are those of the chosen part.
+  /// Called by the reader; the packet's times are those of the chosen part.
   func receive(_ packet: Packet) {
-    guard let timeBase = timeBases[packet.pointer.pointee.stream_index] else { return }
-    waiting.append(Waiting(packet: packet, time: packet.microseconds(in: timeBase)))
+    if routes[packet.pointer.pointee.stream_index] != nil { waiting.append(packet) }
   }
 
-  /// Writes what is due once the video is at `time` (microseconds).
-  func write(until time: Int64) throws {
-    let due = waiting.filter { ($0.time ?? time) <= time }
-    waiting.removeAll { ($0.time ?? time) <= time }
-    for item in due { try process(item.packet) }
+  /// Writes what is due once the video is at `time`; nil: everything.
+  func write(until time: Timestamp?) throws {
+    func isDue(_ packet: Packet) -> Bool { time.map { (packet.time ?? $0) <= $0 } ?? true }
+    let due = waiting.filter(isDue)
+    waiting.removeAll(where: isDue)
+    for packet in due where !isSubtitle(packet) { try process(packet) }
+    // Lines may be stored in another order than that in which they begin.
+    let lines = due.filter(isSubtitle).sorted { ($0.time ?? .zero) < ($1.time ?? .zero) }
+    for packet in lines { try process(packet) }
+    guard let time else { return }
+    for route in routes.values { try route.reach(time) { try muxer.write($0, to: route.output) } }
+  }
+
+  private func isSubtitle(_ packet: Packet) -> Bool {
+    routes[packet.pointer.pointee.stream_index]?.output.pointee.codecpar.pointee.codec_type == AVMEDIA_TYPE_SUBTITLE
   }
 
   /// Writes the rest, up to the end of the chosen part.
   func finish() throws {
     let part = reader.chosenPart
-    try write(until: part.end.map { $0 - part.shift - 1 } ?? Int64.max)
-    waiting = []
+    if let end = part.end {
+      // A packet at the very end belongs to what follows.
+      waiting.removeAll { $0.time.map { $0 >= end - part.shift } ?? false }
+    }
+    try write(until: nil)
     for route in routes.sorted(by: { $0.key < $1.key }) { try process(nil, by: route.value) }
   }
 
@@ -136,11 +146,6 @@ final class StreamCopier {
   }
 
   private func process(_ packet: Packet?, by route: any PacketRoute) throws {
-    try route.process(packet) { packet, timeBase in
-      av_packet_rescale_ts(packet.pointer, timeBase, route.output.pointee.time_base)
-      packet.pointer.pointee.stream_index = route.output.pointee.index
-      packet.pointer.pointee.pos = -1
-      try check(av_interleaved_write_frame(context, packet.pointer), "writing \(formatName)", as: .io)
-    }
+    try route.process(packet) { try muxer.write($0, to: route.output) }
   }
 }

@@ -10,6 +10,8 @@ final class SubtitleTranscoder: PacketRoute {
   private let name: String
   private let warn: (String) -> Void
   private var hasWarned = false
+  /// The last line, until it is known how long it stays and whether another one begins with it.
+  private var pending: SubtitleLine?
 
   init(
     _ source: UnsafeMutablePointer<AVStream>, in name: String, to codec: UnsafePointer<AVCodec>,
@@ -37,7 +39,8 @@ final class SubtitleTranscoder: PacketRoute {
       defer { avcodec_parameters_free(&parameters) }
       guard let parameters else { throw MediaError(.io, "out of memory for a stream") }
       try check(avcodec_parameters_from_context(parameters, encoder), "encoder \(codecName)", as: .io)
-      output = try makeOutput(parameters, AVRational(num: 1, den: 1000))
+      output = try makeOutput(
+        parameters, codec.pointee.id == AV_CODEC_ID_MOV_TEXT ? CopyRoute.lineTimeBase : AVRational(num: 1, den: 1000))
     } catch {
       var context: UnsafeMutablePointer<AVCodecContext>? = encoder
       avcodec_free_context(&context)
@@ -50,34 +53,47 @@ final class SubtitleTranscoder: PacketRoute {
     avcodec_free_context(&context)
   }
 
-  func process(_ packet: Packet?, write: (Packet, AVRational) throws -> Void) throws {
-    guard let packet else { return }
+  func process(_ packet: Packet?, write: (Packet) throws -> Void) throws {
+    guard let packet else { return try flush(write) }
+    guard let line = try decode(packet) else { return }
+    if let pending {
+      // MP4 shows one line at a time.
+      if encoder.pointee.codec_id == AV_CODEC_ID_MOV_TEXT, pending.begins(with: line) { return pending.add(line) }
+      pending.end = pending.end ?? min(max(line.begin, pending.begin), pending.latestEnd)
+      try flush(write)
+    }
+    pending = line
+  }
+
+  func reach(_ time: Timestamp, write: (Packet) throws -> Void) throws {
+    if let pending, pending.end != nil || time >= pending.latestEnd { try flush(write) }
+  }
+
+  private func decode(_ packet: Packet) throws -> SubtitleLine? {
     var subtitle = AVSubtitle()
     var isComplete: Int32 = 0
     let code = avcodec_decode_subtitle2(decoder.context, &subtitle, &isComplete, packet.pointer)
     guard code >= 0, isComplete != 0 else {
       if code < 0 { noteError(code) }
-      return
+      return nil
     }
-    defer { avsubtitle_free(&subtitle) }
-    // A line has its times in the packet, in milliseconds after `pts`; the output wants them in its own.
-    let begin = subtitle.pts + Int64(subtitle.start_display_time) * 1000
-    let length = Int64(subtitle.end_display_time) - Int64(subtitle.start_display_time)
-    guard subtitle.pts != FATEZERO_AV_NOPTS_VALUE, length > 0, subtitle.num_rects > 0 else { return }
-    subtitle.pts = begin
-    subtitle.end_display_time = UInt32(length)
-    subtitle.start_display_time = 0
+    return SubtitleLine(subtitle)
+  }
 
+  private func flush(_ write: (Packet) throws -> Void) throws {
+    guard let line = pending else { return }
+    pending = nil
     let encoded = try Packet()
     let capacity: Int32 = 1 << 16
     try check(av_new_packet(encoded.pointer, capacity), "memory for a subtitle", as: .io)
-    let size = avcodec_encode_subtitle(encoder, encoded.pointer.pointee.data, capacity, &subtitle)
+    let size = line.encode(with: encoder, into: encoded.pointer.pointee.data, capacity: capacity)
     guard size >= 0 else { return noteError(size) }
     av_shrink_packet(encoded.pointer, size)
-    encoded.pointer.pointee.pts = begin
-    encoded.pointer.pointee.dts = begin
-    encoded.pointer.pointee.duration = length * 1000
-    try write(encoded, microsecondTimeBase)
+    encoded.timeBase = microsecondTimeBase
+    encoded.presentationTime = line.begin
+    encoded.decodingTime = line.begin
+    encoded.duration = line.length
+    try write(encoded)
   }
 
   private func noteError(_ code: Int32) {

@@ -38,16 +38,16 @@ enum EncoderDefaults {
     let name = String(cString: codec.pointee.name)
     // x265 writes to stderr by itself.
     let parameters = ["log-level=error"] + (dynamicRange?.x265Parameters ?? [])
-    let quiet = name == "libx265" ? [("x265-params", parameters.joined(separator: ":"))] : []
+    var needed = name == "libx265" ? [("x265-params", parameters.joined(separator: ":"))] : []
+    // VP8's alternative reference frames and transparency exclude each other.
+    if name == "libvpx", pixelFormat.hasAlpha { needed.append(("auto-alt-ref", "0")) }
     let rateOptions: Set<String> = ["crf", "qp", "b", "global_quality", "lossless"]
-    if given.contains(where: { rateOptions.contains($0.0) }) { return quiet }
+    if given.contains(where: { rateOptions.contains($0.0) }) { return needed }
     switch name {
     case "libx264", "libx264rgb": return [("crf", "18")]
-    case "libx265": return [("crf", "20")] + quiet
+    case "libx265": return [("crf", "20")] + needed
     case "libvpx-vp9": return [("crf", "24"), ("b", "0")]
-    case "libvpx":
-      // VP8's alternative reference frames and transparency exclude each other.
-      return [("crf", "10"), ("b", "8M")] + (pixelFormat.hasAlpha ? [("auto-alt-ref", "0")] : [])
+    case "libvpx": return [("crf", "10"), ("b", "8M")] + needed
     case "libaom-av1", "libsvtav1": return [("crf", "24")]
     case "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "msmpeg4", "flv", "libtheora":
       // The finest quantiser these are usually run with, 2, in libav's units of 118.
@@ -69,7 +69,7 @@ enum EncoderDefaults {
   ) throws -> AVPixelFormat {
     let name = String(cString: codec.pointee.name)
     let isY4M = codec.pointee.id == AV_CODEC_ID_WRAPPED_AVFRAME
-    let offered = AVPixelFormat.list(codec.pointee.pix_fmts)
+    let offered = AVPixelFormat.list(fatezero_pixel_formats(codec))
     let isOffered = { (format: AVPixelFormat) in offered.isEmpty || offered.contains(format) }
     let properties = avcodec_descriptor_get(codec.pointee.id)?.pointee.props ?? 0
     let isLossless = properties & AV_CODEC_PROP_LOSSLESS != 0 && properties & AV_CODEC_PROP_LOSSY == 0

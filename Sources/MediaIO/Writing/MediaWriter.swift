@@ -21,6 +21,7 @@ public final class MediaWriter {
   private let encoder: VideoEncoder
   private let context: UnsafeMutablePointer<AVFormatContext>
   private let video: UnsafeMutablePointer<AVStream>
+  private let muxer: PacketMuxer
   private let copier: StreamCopier
   private let rate: AVRational
   /// Set where the container has one frame rate and no timestamps.
@@ -34,7 +35,7 @@ public final class MediaWriter {
   private enum State { case writing, finished, abandoned }
   private var state = State.writing
   private var frameCount = 0
-  private var lastTimestamp: Int64?
+  private var lastTime: Timestamp?
 
   /// - Parameters:
   ///   - path: `-` for standard output, a file, a FIFO, a device, a directory or a pattern of pictures (`f%05d.png`).
@@ -91,12 +92,10 @@ public final class MediaWriter {
       codec: codec, asked: options.pixelFormat, filtered: filtered, source: reader.picture.pixelFormat,
       keepsAlpha: keepsAlpha)
     let codecName = String(cString: codec.pointee.name)
+    let dynamicRange = options.keepsAttachments ? HighDynamicRange(MediaWriter.sideData(of: reader)) : nil
     let defaults = EncoderDefaults.options(
-      for: codec, pixelFormat: pixelFormat, given: options.encoderOptions,
-      dynamicRange: HighDynamicRange(MediaWriter.sideData(of: reader)))
-    if HighDynamicRange(MediaWriter.sideData(of: reader)) != nil, codecName != "libx265",
-      !HighDynamicRange.containers.contains(formatName)
-    {
+      for: codec, pixelFormat: pixelFormat, given: options.encoderOptions, dynamicRange: dynamicRange)
+    if dynamicRange != nil, codecName != "libx265", !HighDynamicRange.containers.contains(formatName) {
       warn("\(formatName) cannot hold the mastering display and light level (HDR) of \(reader.name): they are left out")
     }
     let settings = OptionDictionary(defaults + options.encoderOptions)
@@ -113,7 +112,8 @@ public final class MediaWriter {
     try check(avformat_alloc_output_context2(&allocated, format, nil, file.url), name, as: .cannotCreate)
     guard let context = allocated else { throw MediaError(.io, "\(name): out of memory") }
     self.context = context
-    copier = StreamCopier(reader: reader, output: context, warn: warn)
+    muxer = PacketMuxer(context, name: name, warn: warn)
+    copier = StreamCopier(reader: reader, output: context, muxer: muxer, warn: warn)
     // Takes what the container's authors call experimental, like FLAC in MP4: it was in the source.
     context.pointee.strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL
     // Matroska would make room before 0 for an encoder's delay, which it notes already where there is any.
@@ -175,14 +175,16 @@ public final class MediaWriter {
     }
     try frame.attachments.attach(to: picture)
     warnOfLosses(frame.attachments)
-    picture.pointer.pointee.pts = frame.timestamp
-    picture.pointer.pointee.pkt_duration = frame.duration
+    let base = AVRational(reader.info.timeBase)
+    let time = Timestamp(clamping: frame.timestamp, base)
+    picture.timeBase = base
+    picture.time = time
+    picture.duration = Timestamp(clamping: frame.duration, base)
     picture.pointer.pointee.sample_aspect_ratio =
       MediaWriter.input(from: reader, width: width, height: height, hasAlpha: keepsAlpha).sampleAspect
     try graph.push(picture)
     try encodeFiltered()
-    let base = AVRational(reader.info.timeBase)
-    try copier.write(until: av_rescale_q(frame.timestamp, base, microsecondTimeBase))
+    try copier.write(until: time)
     try file.checkWrites()
   }
 
@@ -213,39 +215,33 @@ public final class MediaWriter {
     }
   }
 
-  /// Turns the filter's timestamps into the encoder's.
+  /// Turns the filter's times into the encoder's.
   private func timed(_ frame: Frame) throws -> Frame {
-    let base = graph.timeBase
-    let timestamp = frame.pointer.pointee.pts
-    if oneRate, let lastTimestamp {
-      let length = FrameTiming.frameLength(rate: rate, timeBase: base)
+    let time = frame.time ?? lastTime?.next ?? Timestamp(clamping: 0, frame.timeBase)
+    if oneRate, let lastTime {
+      let length = FrameTiming.frameLength(rate: rate, timeBase: time.timeBase)
       // The finest step of the clip counts, which the filter's clock may be finer than.
-      let step = max(1, AVRational(reader.info.timeBase).seconds / base.seconds)
-      let tolerance = FrameTiming.tolerance(rate: rate, timeBase: base) + step
-      if abs(Double(timestamp - lastTimestamp) - length) > tolerance {
+      let step = max(1, AVRational(reader.info.timeBase).seconds / time.timeBase.seconds)
+      let tolerance = FrameTiming.tolerance(rate: rate, timeBase: time.timeBase) + step
+      if abs(Double((time - lastTime).ticks) - length) > tolerance {
         throw MediaWriter.variableRate(reader.name, String(cString: file.format.pointee.name))
       }
     }
-    lastTimestamp = timestamp
+    lastTime = time
     let target = encoder.context.pointee.time_base
     if oneRate {
-      frame.pointer.pointee.pts = Int64(frameCount)
-      frame.pointer.pointee.pkt_duration = 1
+      frame.timeBase = target
+      frame.time = Timestamp(clamping: Int64(frameCount), target)
+      frame.duration = Timestamp(clamping: 1, target)
     } else {
-      frame.pointer.pointee.pts = av_rescale_q(timestamp, base, target)
+      frame.rescale(to: target)
       // A filter may have made other frames out of those that had this duration.
-      frame.pointer.pointee.pkt_duration =
-        hasFilter
-        ? av_rescale_q(1, av_inv_q(rate), target) : av_rescale_q(frame.pointer.pointee.pkt_duration, base, target)
+      if hasFilter { frame.duration = Timestamp(clamping: 1, av_inv_q(rate)) }
     }
     return frame
   }
 
-  private func writeVideo(_ packet: Packet) throws {
-    av_packet_rescale_ts(packet.pointer, encoder.context.pointee.time_base, video.pointee.time_base)
-    packet.pointer.pointee.stream_index = video.pointee.index
-    try check(av_interleaved_write_frame(context, packet.pointer), "writing \(name)", as: .io)
-  }
+  private func writeVideo(_ packet: Packet) throws { try muxer.write(packet, to: video) }
 
   // MARK: The end
 
@@ -292,7 +288,9 @@ public final class MediaWriter {
     // Another size shows the same picture: the pixels' aspect makes up for it.
     var aspect = AVRational(info.sampleAspect)
     if aspect.num > 0, width != info.width || height != info.height {
-      let scale = AVRational(num: Int32(info.width * height), den: Int32(info.height * width))
+      var scale = AVRational()
+      av_reduce(
+        &scale.num, &scale.den, Int64(info.width) * Int64(height), Int64(info.height) * Int64(width), Int64(Int32.max))
       aspect = av_mul_q(aspect, scale)
     }
     return FilterGraph.Video(
@@ -308,7 +306,7 @@ public final class MediaWriter {
     guard reader.isTransparent, size == (reader.info.width, reader.info.height) else { return false }
     if let asked { return try AVPixelFormat.named(asked).hasAlpha }
     if isBare || codec.pointee.id == AV_CODEC_ID_WRAPPED_AVFRAME { return false }
-    let offered = AVPixelFormat.list(codec.pointee.pix_fmts)
+    let offered = AVPixelFormat.list(fatezero_pixel_formats(codec))
     return offered.isEmpty || offered.contains(where: \.hasAlpha)
   }
 
@@ -321,7 +319,7 @@ public final class MediaWriter {
     var found: [(type: AVPacketSideDataType, bytes: [UInt8])] = []
     for type in kept {
       var size = 0
-      guard let stream = reader.stream?.stream, let bytes = av_stream_get_side_data(stream, type, &size), size > 0
+      guard let stream = reader.stream?.stream, let bytes = fatezero_stream_side_data(stream, type, &size), size > 0
       else { continue }
       found.append((type, Array(UnsafeBufferPointer(start: bytes, count: size))))
     }
@@ -358,7 +356,7 @@ public final class MediaWriter {
         let output = try addVideo(to: context, encoder: encoder, rate: rate)
         copyProperties(of: stream, to: output)
         for (type, bytes) in sideData(of: reader) {
-          guard let copy = av_stream_new_side_data(output, type, bytes.count) else { continue }
+          guard let copy = fatezero_add_stream_side_data(output, type, bytes.count) else { continue }
           bytes.withUnsafeBufferPointer { if let start = $0.baseAddress { copy.update(from: start, count: $0.count) } }
         }
         video = output
@@ -407,7 +405,7 @@ public final class MediaWriter {
       for (name, value) in OptionDictionary.entries(of: source.pointee.metadata) where name != "encoder" {
         av_dict_set(&context.pointee.metadata, name, value, 0)
       }
-      try Chapters.copy(from: source, part: reader.chosenPart, to: context)
+      try Chapters.copy(from: source, part: reader.chosenPart, to: context, warn: warn)
       let formatName = String(cString: context.pointee.oformat.pointee.name)
       if context.pointee.nb_chapters > 0 && !Chapters.containers.contains(formatName) {
         warn("\(formatName) cannot hold the chapters of \(reader.name): they are left out")

@@ -10,9 +10,9 @@ final class VideoEncoder {
   /// Whether it writes closed captions (CEA-608 and 708) into the stream.
   let writesCaptions: Bool
   private let converter = PixelConverter()
-  private var lastTimestamp: Int64?
-  /// How long the frames still inside the encoder are shown, by timestamp.
-  private var durations: [Int64: Int64] = [:]
+  private var lastTime: Timestamp?
+  /// How long the frames still inside the encoder are shown, by their ticks.
+  private var durations: [Int64: Timestamp] = [:]
 
   /// - Parameters:
   ///   - video: what enters, with the encoder's own time base.
@@ -48,17 +48,21 @@ final class VideoEncoder {
     avcodec_free_context(&context)
   }
 
-  /// - Parameter frame: `pts` and `pkt_duration` in the encoder's time base; nil: the end.
+  /// - Parameters:
+  ///   - frame: its times in the encoder's time base; nil: the end.
+  ///   - write: takes packets in that time base.
   func encode(_ frame: Frame?, write: (Packet) throws -> Void) throws {
     var prepared: Frame?
     if let frame {
       let converted = try self.converted(frame)
-      var timestamp = frame.pointer.pointee.pts
-      if let lastTimestamp, timestamp <= lastTimestamp { timestamp = lastTimestamp + 1 }
-      lastTimestamp = timestamp
-      converted.pointer.pointee.pts = timestamp
-      converted.pointer.pointee.pkt_duration = frame.pointer.pointee.pkt_duration
-      durations[timestamp] = frame.pointer.pointee.pkt_duration
+      let duration = frame.duration
+      var time = frame.time ?? lastTime?.next ?? Timestamp(clamping: 0, context.pointee.time_base)
+      if let lastTime, time <= lastTime { time = lastTime.next }
+      lastTime = time
+      converted.timeBase = context.pointee.time_base
+      converted.time = time
+      converted.duration = duration
+      durations[time.ticks] = duration
       prepared = converted
     }
     try check(avcodec_send_frame(context, prepared?.pointer), "encoder \(name)", as: .io)
@@ -67,8 +71,9 @@ final class VideoEncoder {
       let code = avcodec_receive_packet(context, packet.pointer)
       if code == -EAGAIN || code == FATEZERO_AVERROR_EOF { return }
       try check(code, "encoder \(name)", as: .io)
-      if let duration = durations.removeValue(forKey: packet.pointer.pointee.pts), duration > 0 {
-        packet.pointer.pointee.duration = duration
+      packet.timeBase = context.pointee.time_base
+      if let duration = durations.removeValue(forKey: packet.pointer.pointee.pts), duration.ticks > 0 {
+        packet.duration = duration
       }
       try write(packet)
     }

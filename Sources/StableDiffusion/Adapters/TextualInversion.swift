@@ -13,7 +13,7 @@ struct TextualInversion: Sendable {
 
   let path: String
   let layout: Layout
-  /// The word that the file was made for, where it says so.
+  /// The word that the vectors were made for, where the file says so.
   let trainedToken: String?
   /// (n, width of the text encoder), of any element type.
   let vectors: Tensor
@@ -24,34 +24,74 @@ struct TextualInversion: Sendable {
   private static let countLimit = 75
   private static let webUINames = (safetensors: "emb_params", pickle: "string_to_param.")
 
-  /// - Parameter place: a file, or a folder that holds `learned_embeds`.
-  /// - Throws: `ModelError` where it is no textual inversion, or is damaged.
-  init(_ place: String) throws {
-    try self.init(file: try openWeightFile(try Self.path(in: place)))
+  /// The words of a place, as an option names them.
+  /// - Parameters:
+  ///   - word: what the one word of a file is to be called, or which of several is meant: the others then come along under
+  ///     the names that they have there. Nil: all under the names that they have, a nameless one under the file's.
+  ///   - place: a file, or a folder that holds `learned_embeds`.
+  /// - Throws: `ModelError` where it is no textual inversion, is damaged, or has several words of which none is `word`.
+  static func words(_ word: String?, at place: String) throws -> [(word: String, inversion: TextualInversion)] {
+    let path = try path(in: place)
+    let all = try read(try openWeightFile(path))
+    if all.count == 1 {
+      let name = path.split(separator: "/").last.map(String.init) ?? path
+      let stem = name.lastIndex(of: ".").map { String(name[..<$0]) } ?? name
+      return [(word ?? all[0].trainedToken ?? stem, all[0])]
+    }
+    let named = all.map { (word: $0.trainedToken ?? "", inversion: $0) }
+    guard let word else { return named }
+    guard let chosen = named.firstIndex(where: { $0.word.lowercased() == word.lowercased() }) else {
+      throw ModelError(
+        .badData,
+        "\(path) has several words, and none is \(word): \(named.prefix(40).map(\.word).joined(separator: ", ")); give one "
+          + "of them before =, or the file alone for all")
+    }
+    return [named[chosen]] + named[..<chosen] + named[(chosen + 1)...]
   }
 
-  init(file: any WeightFile) throws {
-    path = file.path
-    let names = file.names
+  /// All words of a file.
+  static func read(_ file: any WeightFile) throws -> [TextualInversion] {
+    let (path, names) = (file.path, file.names)
     if names.contains("clip_g") {
       throw ModelError(
         .unsupported, "\(path) is a textual inversion for Stable Diffusion XL; use one for Stable Diffusion 1.x or 2.x")
     }
-    let params = names.filter { $0.hasPrefix(Self.webUINames.pickle) }
-    let name: String
-    if names.contains(Self.webUINames.safetensors) {
-      (name, layout, trainedToken) = (Self.webUINames.safetensors, .webUI, nil)
-    } else if let only = params.first, params.count == 1 {
-      // The web UI calls the word by the file's name; in it stands a *.
-      (name, layout, trainedToken) = (only, .webUI, nil)
-    } else if let only = names.first, names.count == 1 {
-      (name, layout, trainedToken) = (only, .diffusers, only)
-    } else {
+    let params = names.filter { $0.hasPrefix(webUINames.pickle) }
+    if names.contains(webUINames.safetensors) {
+      return [try TextualInversion(file, tensor: webUINames.safetensors, layout: .webUI, token: nil)]
+    }
+    // The web UI calls a word by the file's name; in it stands a *. Where there are several they have names of their own.
+    if !params.isEmpty {
+      return try params.map {
+        let token = params.count > 1 ? String($0.dropFirst(webUINames.pickle.count)) : nil
+        return try TextualInversion(file, tensor: $0, layout: .webUI, token: token)
+      }
+    }
+    guard names.count == 1 || hasWords(file) else {
       throw ModelError(
         .badData,
-        "\(path) is no textual inversion: it has \(names.count) tensors where one is expected "
+        "\(path) is no textual inversion: its \(names.count) tensors are not the vectors of words "
           + "(\(names.prefix(4).joined(separator: ", "))\(names.count > 4 ? ", ..." : "")); inspect tells what it is")
     }
+    return try names.map { try TextualInversion(file, tensor: $0, layout: .diffusers, token: $0) }
+  }
+
+  /// Whether the tensors of a file are vectors of words, and called so.
+  static func hasWords(_ file: any WeightFile) -> Bool {
+    let names = file.names
+    if names.contains(where: { $0 == webUINames.safetensors || $0.hasPrefix(webUINames.pickle) }) { return true }
+    let shapes = names.map { file.shape(of: $0) ?? [] }
+    return Set(shapes.map { $0.last ?? 0 }).count == 1
+      && shapes.allSatisfy { $0.count == 1 || $0.count == 2 && $0[0] <= countLimit }
+      && !names.contains { $0.hasSuffix(".weight") || $0.hasSuffix(".bias") || $0.contains(where: \.isWhitespace) }
+      && !AdapterFile.isAdapter(file)
+  }
+
+  /// - Parameters:
+  ///   - tensor: the name of the vectors.
+  ///   - token: the word that they were made for.
+  init(_ file: any WeightFile, tensor name: String, layout: Layout, token: String?) throws {
+    (path, self.layout, trainedToken) = (file.path, layout, token)
     let shape = file.shape(of: name) ?? []
     guard (1...2).contains(shape.count), let width = shape.last, width > 0,
       (1...Self.countLimit).contains(shape.dropLast().first ?? 1)
@@ -95,7 +135,9 @@ struct AddedWords: Sendable {
 
   private init() {}
 
-  /// - Parameter firstToken: the size of the text encoder's own vocabulary.
+  /// - Parameters:
+  ///   - inversions: of words that are given once: case does not matter.
+  ///   - firstToken: the size of the text encoder's own vocabulary.
   /// - Throws: `ModelError` where vectors do not have the text encoder's width.
   init(_ inversions: [(word: String, inversion: TextualInversion)], firstToken: Int, width: Int) throws {
     var next = firstToken

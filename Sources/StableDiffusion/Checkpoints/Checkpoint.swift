@@ -29,7 +29,7 @@ public struct Checkpoint: Sendable {
     }
   }
 
-  /// A LoRA to be merged into the model's weights.
+  /// A LoRA or one of its relatives to be merged into the model's weights.
   public struct LoRA: Sendable, Hashable {
     /// A file, a folder, or `ORG/NAME` of the Hugging Face cache.
     public var path: String
@@ -41,11 +41,12 @@ public struct Checkpoint: Sendable {
 
   /// A textual inversion, under the word that means it in prompts.
   public struct Embedding: Sendable, Hashable {
-    public var word: String
+    /// Nil: what the file calls its words, or, where it does not, its own name without the ending.
+    public var word: String?
     /// A file, a folder, or `ORG/NAME` of the Hugging Face cache.
     public var path: String
 
-    public init(word: String, path: String) { (self.word, self.path) = (word, path) }
+    public init(word: String?, path: String) { (self.word, self.path) = (word, path) }
   }
 
   /// What a layout has to say.
@@ -69,11 +70,10 @@ public struct Checkpoint: Sendable {
   public let path: String
   public let options: Options
   private let parts: Parts
-  private let loras: [(file: LoRAFile, weight: Float)]
-  let changes: LowRankChanges
+  let changes: WeightChanges
   let addedWords: AddedWords
   /// Sixteen hexadecimal digits that differ between models: a hash of the configurations, the vocabulary, and of each
-  /// tensor its name, type, shape and first numbers; of those of LoRA and textual inversions too.
+  /// tensor its name, type, shape and first numbers; of those of adapters and textual inversions too.
   public let identity: String
 
   public var unet: UNetConfiguration { parts.unet }
@@ -110,14 +110,46 @@ public struct Checkpoint: Sendable {
       (parts.autoencoder, parts.autoencoderWeights) = (try AutoencoderConfiguration(other.configuration), other.weights)
     }
     try Self.checkFit(parts, path: path)
-    loras = try options.loras.map { (try LoRAFile(try ModelLocation.place($0.path)), $0.weight) }
-    changes = try LowRankChanges(loras, model: path) { Self.weights($0, in: parts) }
+    let adapters = try options.loras.map { (file: try AdapterFile(try ModelLocation.place($0.path)), weight: $0.weight) }
+    changes = try WeightChanges(adapters, model: path) { Self.weights($0, in: parts) }
     parts.assumptions += changes.notes
+    let words = try Self.words(options.embeddings, adapters.map(\.file), assumptions: &parts.assumptions)
     addedWords = try AddedWords(
-      try options.embeddings.map { ($0.word, try TextualInversion(try ModelLocation.place($0.path))) },
-      firstToken: parts.textEncoder.vocabularySize, width: parts.textEncoder.hiddenSize)
+      words, firstToken: parts.textEncoder.vocabularySize, width: parts.textEncoder.hiddenSize)
     self.parts = parts
-    identity = try Self.identity(of: parts, loras: loras, words: addedWords)
+    identity = try Self.identity(of: parts, adapters: adapters, words: addedWords)
+  }
+
+  /// The words of embeddings, then those that adapters bring along. Of two of one name the first is taken.
+  private static func words(
+    _ embeddings: [Embedding], _ adapters: [AdapterFile], assumptions: inout [String]
+  ) throws -> [(word: String, inversion: TextualInversion)] {
+    var words: [(word: String, inversion: TextualInversion)] = []
+    func add(_ word: String, _ inversion: TextualInversion) {
+      guard !word.isEmpty, !word.contains(where: \.isWhitespace) else {
+        assumptions.append("\(inversion.path): not used is the word \"\(word)\", which is no single word")
+        return
+      }
+      guard let other = words.first(where: { $0.word.lowercased() == word.lowercased() }) else {
+        words.append((word, inversion))
+        return
+      }
+      assumptions.append("\(inversion.path): not used is its word \(word), which \(other.inversion.path) gives too")
+    }
+    for embedding in embeddings {
+      let own = try TextualInversion.words(embedding.word, at: ModelLocation.place(embedding.path))
+      for (word, inversion) in own { add(word, inversion) }
+    }
+    for adapter in adapters {
+      let own = try adapter.words.map {
+        ($0.word, try TextualInversion(adapter.file, tensor: $0.tensor, layout: .webUI, token: $0.word))
+      }
+      for (word, inversion) in own { add(word, inversion) }
+      if !own.isEmpty {
+        assumptions.append("\(adapter.path) brings words for prompts: \(own.map(\.0).joined(separator: ", "))")
+      }
+    }
+    return words
   }
 
   /// The weights of one network.
@@ -134,7 +166,7 @@ public struct Checkpoint: Sendable {
   /// - Throws: `ModelError` where the files of a network were written to since they were opened.
   func checkUnchanged(_ component: ModelComponent) throws {
     try weights(component).checkUnchanged()
-    for product in (changes.products[component] ?? [:]).values.joined() { try product.file.checkUnchanged() }
+    for entry in (changes.entries[component] ?? [:]).values.joined() { try entry.file.checkUnchanged() }
   }
 
   /// - Throws: `ModelError` where the vocabulary is absent or damaged, or the text encoder is too small for it.
@@ -175,7 +207,7 @@ public struct Checkpoint: Sendable {
   // MARK: Identity
 
   private static func identity(
-    of parts: Parts, loras: [(file: LoRAFile, weight: Float)], words: AddedWords
+    of parts: Parts, adapters: [(file: AdapterFile, weight: Float)], words: AddedWords
   ) throws -> String {
     var hash = FowlerNollVo()
     func add(_ text: String) { hash.add(Array(text.utf8)) }
@@ -197,9 +229,10 @@ public struct Checkpoint: Sendable {
       hash.add(try fileBytes(parts.tokenizerFolder + "/" + file, limit: 1 << 26))
     }
     for file in [parts.unetWeights, parts.autoencoderWeights, parts.textEncoderWeights] { try add(file) }
-    for (lora, weight) in loras {
-      add("lora \(weight)")
-      try add(lora.file)
+    for (adapter, weight) in adapters {
+      // What whole numbers say, such as an alpha, is in the scales.
+      add("lora \(weight) \(adapter.layers.map(\.change.scale))")
+      try add(adapter.file)
     }
     for (word, table) in zip(words.words, words.tables) {
       add("\(word)")

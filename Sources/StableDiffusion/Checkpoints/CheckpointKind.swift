@@ -2,7 +2,7 @@
 enum CheckpointKind: Equatable {
   /// A complete Stable Diffusion 1.x or 2.x in the original layout.
   case original
-  /// Changes of low rank to a model's layers.
+  /// Changes to a model's layers: LoRA and its relatives.
   case lora
   /// An autoencoder alone, in the original layout or in diffusers'.
   case autoencoder
@@ -20,7 +20,7 @@ enum CheckpointKind: Equatable {
     func has(part: String) -> Bool { names.contains { $0.contains(part) } }
     let input = file.shape(of: OriginalLayout.unet + "input_blocks.0.0.weight")
     self =
-      if has(part: "lora_") || has(part: ".lora.") || has(part: "hada_w") || has(part: "lokr_") {
+      if has(part: "lora_") || AdapterFile.isAdapter(file) {
         .lora
       } else if has(OriginalLayout.unet + "joint_blocks.") || has("joint_blocks.") {
         .other("Stable Diffusion 3")
@@ -46,7 +46,7 @@ enum CheckpointKind: Equatable {
         .part(.unet)
       } else if has("text_model.") || has("embeddings.token_embedding") {
         .part(.textEncoder)
-      } else if names.contains("emb_params") || (1...4).contains(names.count) {
+      } else if (1...4).contains(names.count) || TextualInversion.hasWords(file) {
         .embedding
       } else {
         .unknown

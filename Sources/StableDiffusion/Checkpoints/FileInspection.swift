@@ -14,8 +14,8 @@ public struct FileInspection: Sendable {
     let lines: [(label: String, text: String)]
     switch CheckpointKind(file) {
     case .original, .unknown: return nil
-    case .lora: lines = try Self.lines(LoRAFile(file: file))
-    case .embedding: lines = Self.lines(try TextualInversion(file: file))
+    case .lora: lines = Self.lines(try AdapterFile(file: file))
+    case .embedding: lines = Self.lines(try TextualInversion.read(file))
     case .autoencoder: lines = try Self.lines(.vae, at: place)
     case .part(let component): lines = try Self.lines(component, at: place)
     case .other(let name): throw ModelError(.unsupported, "\(path) is \(name), which is not implemented")
@@ -37,56 +37,68 @@ public struct FileInspection: Sendable {
 
   // MARK: Kinds
 
-  private static func lines(_ lora: LoRAFile) -> [(label: String, text: String)] {
-    let changed = lora.layers.map { LowRankChanges.network(of: $0.name) }
-    let counts = [ModelComponent.unet, .textEncoder].compactMap { component -> String? in
-      let count = changed.count { $0 == component }
-      return count == 0 ? nil : "\(count) layers of the \(component == .unet ? "UNet" : "text encoder")"
+  private static func lines(_ adapter: AdapterFile) -> [(label: String, text: String)] {
+    // A bias that goes with its weight is no layer of its own.
+    var counts: [ModelComponent: Set<String>] = [:]
+    var kinds: [String: Int] = [:], places: [String: Int] = [:]
+    for layer in adapter.layers where counts[WeightChanges.network(of: layer.name), default: []].insert(layer.name).inserted {
+      kinds[layer.kind, default: 0] += 1
+      places[place(of: layer.name), default: 0] += 1
     }
-    var kinds: [String: Int] = [:]
-    for layer in lora.layers { kinds[kind(of: layer.name), default: 0] += 1 }
-    let scales = Set(lora.layers.map(\.scale)).sorted()
-    let textWidth = lora.layers.first { $0.name.contains("attn2") && $0.name.contains("to_k") }
-      .flatMap { lora.file.shape(of: $0.down)?.last }
+    let changes = [ModelComponent.unet, .textEncoder].compactMap { component in
+      counts[component].map { "\($0.count) layers of the \(component == .unet ? "UNet" : "text encoder")" }
+    }
+    func listed(_ counts: [String: Int]) -> String {
+      counts.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+    }
+    let kind = kinds.count == 1 ? kinds.keys.first ?? "" : kinds.isEmpty ? "words" : listed(kinds)
+    let scales = Set(adapter.layers.map(\.change.scale)).sorted()
+    let textWidth = adapter.layers.lazy.compactMap { layer -> Int? in
+      guard layer.name.contains("attn2"), layer.name.contains("to_k"), case .lowRank(let factors) = layer.change.kind else {
+        return nil
+      }
+      return adapter.file.shape(of: factors.right)?.dropFirst().first
+    }.first
     var lines: [(label: String, text: String)] = [
-      ("kind", "LoRA, in the layout of \(lora.layout.rawValue)"),
+      ("kind", "\(kind), in the layout of \(adapter.layout.rawValue)"),
       ("made for", textWidth.map { family(textWidth: $0) } ?? "any model with such layers"),
-      ("changes", counts.joined(separator: ", ")),
-      (
-        "",
-        kinds.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
-      ),
-      ("rank", lora.ranks.map(String.init).joined(separator: ", ")),
-      ("scale", scales.prefix(8).map { "\($0)" }.joined(separator: ", ") + " (alpha/rank), times the weight given"),
-      ("precision", precision(lora.file)),
     ]
-    if !lora.unknown.isEmpty {
-      lines.append(
-        (
-          "left over",
-          "\(lora.unknown.count) tensors, such as \(lora.unknown[0]); unless harmless, an edit refuses them"
-        ))
+    if !adapter.layers.isEmpty { lines += [("changes", changes.joined(separator: ", ")), ("", listed(places))] }
+    if !adapter.ranks.isEmpty {
+      lines += [
+        ("rank", adapter.ranks.map(String.init).joined(separator: ", ")),
+        ("scale", scales.prefix(8).map { "\($0)" }.joined(separator: ", ") + " (alpha/rank), times the weight given"),
+      ]
+    }
+    if !adapter.words.isEmpty { lines.append(("words", adapter.words.map(\.word).joined(separator: ", "))) }
+    lines.append(("precision", precision(adapter.file)))
+    if let first = adapter.unknown.first {
+      lines.append(("left over", "\(adapter.unknown.count) tensors that are not understood, such as \(first)"))
     }
     return lines
   }
 
   /// What a layer is within its block: the last words of its name.
-  private static func kind(of name: String) -> String {
-    let kinds = [
+  private static func place(of name: String) -> String {
+    let places = [
       "attn1", "attn2", "self_attn", "mlp", "ff_net", "ff.net", "proj_in", "proj_out", "conv1", "conv2",
       "conv_shortcut",
       "time_emb_proj", "downsamplers", "upsamplers",
     ]
-    return kinds.first { name.contains($0) } ?? "other"
+    return places.first { name.contains($0) } ?? "other"
   }
 
-  private static func lines(_ inversion: TextualInversion) -> [(label: String, text: String)] {
-    let (count, width) = (inversion.vectors.shape[0], inversion.vectors.shape[1])
+  private static func lines(_ inversions: [TextualInversion]) -> [(label: String, text: String)] {
+    guard let first = inversions.first else { return [] }
+    let (count, width) = (inversions.reduce(0) { $0 + $1.vectors.shape[0] }, first.vectors.shape[1])
+    let words = inversions.count == 1 ? "one word" : "\(inversions.count) words"
+    let tokens = inversions.compactMap(\.trainedToken).joined(separator: ", ")
     return [
-      ("kind", "textual inversion, in the layout of \(inversion.layout.rawValue)"),
+      ("kind", "textual inversion, in the layout of \(first.layout.rawValue)"),
       ("made for", family(textWidth: width)),
-      ("adds", "one word of \(count) \(count == 1 ? "vector" : "vectors") of \(width) numbers"),
-      ("word", inversion.trainedToken.map { "\($0), or any other" } ?? "any"), ("precision", inversion.typeName),
+      ("adds", "\(words) of \(count) \(count == 1 ? "vector" : "vectors") of \(width) numbers"),
+      ("word", tokens.isEmpty ? "any" : inversions.count == 1 ? "\(tokens), or any other" : tokens),
+      ("precision", first.typeName),
     ]
   }
 

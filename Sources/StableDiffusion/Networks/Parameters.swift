@@ -35,8 +35,8 @@ public final class Parameters {
     let component: ModelComponent
     /// What messages call the network.
     let title: String
-    /// What LoRA adds to weights, by canonical name.
-    let changes: [String: [LowRankChanges.Product]]
+    /// What adapters change of weights and biases, by canonical name.
+    let changes: [String: [WeightChanges.Entry]]
     /// Canonical name -> name in the file.
     var stored: [String: String] = [:]
     var used: Set<String> = []
@@ -46,7 +46,7 @@ public final class Parameters {
 
     init(
       file: any WeightFile, device: Device?, component: ModelComponent, title: String? = nil,
-      changes: [String: [LowRankChanges.Product]]
+      changes: [String: [WeightChanges.Entry]]
     ) {
       self.file = file
       self.device = device
@@ -73,11 +73,11 @@ public final class Parameters {
     prefix = ""
   }
 
-  /// The weights of one of the checkpoint's networks, with its LoRA merged into them.
+  /// The weights of one of the checkpoint's networks, with its adapters merged into them.
   init(_ component: ModelComponent, of checkpoint: Checkpoint, device: Device?) {
     state = State(
       file: checkpoint.weights(component), device: device, component: component,
-      changes: checkpoint.changes.products[component] ?? [:])
+      changes: checkpoint.changes.entries[component] ?? [:])
     prefix = ""
   }
 
@@ -215,7 +215,7 @@ public final class Parameters {
   /// Tells the system that what was read of the files is not needed for now.
   func releasePages() {
     state.file.releasePages()
-    for product in state.changes.values.joined() { product.file.releasePages() }
+    for entry in state.changes.values.joined() { entry.file.releasePages() }
   }
 
   // MARK: Reading
@@ -253,8 +253,8 @@ public final class Parameters {
 
   private func read(_ entry: Entry) throws -> Tensor {
     let stored = try state.file.tensor(entry.stored).reshaped(entry.shape)
-    guard let device = state.device, let products = state.changes[entry.name] else { return stored }
-    return try device.merged(stored, products)
+    guard let device = state.device, let changes = state.changes[entry.name] else { return stored }
+    return try device.changed(stored, by: changes)
   }
 }
 

@@ -60,6 +60,8 @@ public final class StableDiffusionModel: Sendable {
     }
   }
 
+  /// What is merged into the weights.
+  public var loras: [Checkpoint.LoRA] { checkpoint.options.loras }
   public var textEncoder: CLIPTextEncoder { networks.withLock(\.textEncoder) }
   public var autoencoder: AutoencoderKL { networks.withLock(\.autoencoder) }
   public var unet: UNet { networks.withLock(\.unet) }

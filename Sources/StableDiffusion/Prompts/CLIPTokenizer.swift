@@ -196,30 +196,32 @@ public struct CLIPTokenizer: Sendable {
     }
   }
 
-  /// Byte-pair encoding: the pair of neighbours that was learned first is joined wherever it occurs, until none is
-  /// left.
+  /// Byte-pair encoding: of the pairs of neighbours the one that was learned first is joined, the leftmost of several,
+  /// until none is left.
   private func encode(word: [UInt8]) -> [Int] {
-    var tokens = word.map { byteTokens[Int($0)] ?? unknownToken }
+    var tokens: [Int?] = word.map { byteTokens[Int($0)] ?? unknownToken }
     if let last = word.last { tokens[tokens.count - 1] = lastByteTokens[Int(last)] ?? unknownToken }
-    while tokens.count > 1 {
-      let candidates = zip(tokens, tokens.dropFirst()).compactMap { left, right in
-        merges[Pair(left: left, right: right)].map { (pair: Pair(left: left, right: right), merge: $0) }
-      }
-      guard let (pair, merge) = candidates.min(by: { $0.merge.rank < $1.merge.rank }) else { break }
-      var joined: [Int] = []
-      var place = 0
-      while place < tokens.count {
-        if place + 1 < tokens.count, tokens[place] == pair.left, tokens[place + 1] == pair.right {
-          joined.append(merge.result)
-          place += 2
-        } else {
-          joined.append(tokens[place])
-          place += 1
-        }
-      }
-      tokens = joined
+    // Joined tokens leave gaps: for each place the next one with a token, and the one before.
+    var next = Array(1..<tokens.count + 1), previous = Array(-1..<tokens.count - 1)
+    var queue = MergeQueue()
+    func add(_ left: Int) {
+      guard left >= 0, next[left] < tokens.count, let first = tokens[left], let second = tokens[next[left]],
+        let merge = merges[Pair(left: first, right: second)]
+      else { return }
+      queue.insert(MergeQueue.Candidate(rank: merge.rank, place: left, result: merge.result, pair: (first, second)))
     }
-    return tokens
+    for place in tokens.indices.dropLast() { add(place) }
+    while let candidate = queue.removeFirst() {
+      let left = candidate.place, right = next[left]
+      // Another pair may have been joined there since.
+      guard right < tokens.count, tokens[left] == candidate.pair.left, tokens[right] == candidate.pair.right else { continue }
+      (tokens[left], tokens[right]) = (candidate.result, nil)
+      next[left] = next[right]
+      if next[left] < tokens.count { previous[next[left]] = left }
+      add(previous[left])
+      add(left)
+    }
+    return tokens.compactMap { $0 }
   }
 
   // MARK: Reading

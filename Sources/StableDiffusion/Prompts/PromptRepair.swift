@@ -28,19 +28,20 @@ enum PromptRepair {
 
   // MARK: HTML
 
-  /// `&amp;`, `&#233;`, `&#xe9;` replaced by what they stand for.
+  /// `&amp;`, `&#233;`, `&#xe9;` replaced by what they stand for, and what that makes of the text behind it
+  /// (`&amp;amp;lt;`) at once: text by text each layer would take a pass.
   private static func unescapingHTML(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     var result: [Unicode.Scalar] = []
-    var place = 0
-    while place < text.count {
-      if text[place] == "&", let stop = text[place...].prefix(27).firstIndex(of: ";"),
-        let meaning = meaning(ofEntity: text[(place + 1)..<stop])
+    // What is left, the next one last.
+    var rest = Array(text.reversed())
+    while let scalar = rest.popLast() {
+      if scalar == "&", let stop = rest.suffix(26).lastIndex(of: ";"),
+        let meaning = meaning(ofEntity: ArraySlice(rest[(stop + 1)...].reversed()))
       {
-        result += meaning
-        place = stop + 1
+        rest.removeSubrange(stop...)
+        rest += replacingCharacters(meaning).reversed()
       } else {
-        result.append(text[place])
-        place += 1
+        result.append(scalar)
       }
     }
     return result

@@ -104,6 +104,14 @@ public final class PyTorchFile: WeightFile {
     return try Tensor(values, shape: entry.shape)
   }
 
+  public func leadingBytes(of name: String, count: Int) throws -> [UInt8] {
+    guard let entry = entries[name], let numbers = Tensor.count(of: entry.shape),
+      count <= numbers * entry.type.byteCount
+    else { throw ModelError(.badData, "\(path) has no \(count) bytes of a tensor \(name)") }
+    let start = entry.storage.lowerBound + entry.offset * entry.type.byteCount
+    return Array(file.bytes(start..<min(start + count, entry.storage.upperBound)))
+  }
+
   private static func isContiguous(_ shape: [Int], _ strides: [Int]) -> Bool {
     guard !shape.contains(0) else { return true }
     var expected = 1

@@ -37,6 +37,13 @@ struct RenamedWeights: WeightFile {
     return source.rows.map { tensor.rows($0) } ?? tensor
   }
 
+  func leadingBytes(of name: String, count: Int) throws -> [UInt8] {
+    guard let source = sources[name], source.rows == nil else {
+      throw ModelError(.badData, "\(path) has no whole tensor \(name)")
+    }
+    return try file.leadingBytes(of: source.name, count: count)
+  }
+
   func releasePages() { file.releasePages() }
   func checkUnchanged() throws { try file.checkUnchanged() }
 }

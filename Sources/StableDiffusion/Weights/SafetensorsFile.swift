@@ -70,6 +70,13 @@ public final class SafetensorsFile: WeightFile {
     return try Tensor(mapping: file, byteOffset: entry.byteOffset, shape: entry.shape, elementType: type)
   }
 
+  public func leadingBytes(of name: String, count: Int) throws -> [UInt8] {
+    guard let entry = entries[name], let numbers = Tensor.count(of: entry.shape),
+      count <= numbers * entry.type.byteCount
+    else { throw ModelError(.badData, "\(path) has no \(count) bytes of a tensor \(name)") }
+    return Array(file.bytes(entry.byteOffset..<entry.byteOffset + count))
+  }
+
   // MARK: Header
 
   /// The element types of the format.

@@ -46,6 +46,11 @@ public final class ShardedWeights: WeightFile {
     return try file.tensor(name)
   }
 
+  public func leadingBytes(of name: String, count: Int) throws -> [UInt8] {
+    guard let file = file(name) else { throw ModelError(.badData, "\(path) has no tensor \(name)") }
+    return try file.leadingBytes(of: name, count: count)
+  }
+
   public func releasePages() { for file in files.values { file.releasePages() } }
   public func checkUnchanged() throws { for file in files.values { try file.checkUnchanged() } }
 

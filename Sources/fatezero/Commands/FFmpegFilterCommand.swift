@@ -36,7 +36,9 @@ struct FFmpegFilterCommand: ParsableCommand {
       throw CommandFailure(.usage, "ffmpeg-filter takes one edit: --edit \"a [cat -> tiger] on the grass\"")
     }
     let layer = settings.layer
-    let directory = try Checkpoint(path: try ModelLocation.find(model), options: try ModelOptions.checkpoint(layer))
+    let modelPath = try ModelLocation.find(model)
+    let directory = try Checkpoint(
+      path: modelPath, options: try ModelOptions.checkpoint([("edit", edit)] + layer, model: modelPath))
     let chosen = try Settings(layers: [try ModelDefaults.layer(of: directory), [("edit", edit)] + layer])
 
     let reader = try input.map(reader)
@@ -89,16 +91,18 @@ struct FFmpegFilterCommand: ParsableCommand {
       colorMatrix: info.colorMatrix, colorRange: info.colorRange)
   }
 
-  /// Frames that ffmpeg will hand to the graph, counted by reading the clip.
+  /// Frames that ffmpeg will hand to the graph.
   private static func frameCount(_ reader: MediaReader, fixedRate: Rational?) throws -> Int {
-    var (count, end) = (0, 0.0)
-    while let frame = try reader.nextFrame() {
-      count += 1
-      end = (Double(frame.timestamp) + Double(frame.duration)) * reader.info.timeBase.value
+    guard let census = try reader.census() else {
+      throw CommandFailure(.usage, "--input \(reader.name): it can be read only once; name a file, or set clip-length")
     }
-    guard let fixedRate else { return count }
+    guard let fixedRate else { return census.count }
     // One more where rounding would take a frame off; a window that stays short is no harm.
-    return max(count, Int((end * fixedRate.value).rounded(.up)) + 1)
+    let frames = (census.end * fixedRate.value).rounded(.up) + 1
+    guard frames < 1e9 else {
+      throw CommandFailure(.data, "\(reader.name) lasts \(census.end) seconds; set clip-length")
+    }
+    return max(census.count, Int(frames))
   }
 
   // MARK: - Places

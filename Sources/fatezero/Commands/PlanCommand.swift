@@ -37,7 +37,7 @@ struct PlanCommand: ParsableCommand {
       let reader = try MediaReader(
         path: input, options: job.inputOptions, warn: { StandardError.line("fatezero: warning: \($0)") },
         isCancelled: { Interruption.isRequested })
-      return (FrameSize(width: reader.info.width, height: reader.info.height), reader.info.estimatedFrameCount)
+      return (FrameSize(width: reader.info.width, height: reader.info.height), try reader.frameCount())
     }
     let frames = job.inputOptions.frames ?? (job.edits[0].clipLength == 0 ? nil : job.edits[0].clipLength)
     if let size = job.inputOptions.videoSize { return (FrameSize(width: size.width, height: size.height), frames) }

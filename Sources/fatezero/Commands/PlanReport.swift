@@ -37,7 +37,7 @@ struct PlanReport {
     }
     lines.append("memory: \(memory)")
     lines.append("time: \(time)")
-    lines += plan.warnings.map { "warning: \($0)" }
+    lines += job.directory.assumptions.map { "note: \($0)" } + plan.warnings.map { "warning: \($0)" }
     return lines.joined(separator: "\n")
   }
 
@@ -108,8 +108,8 @@ struct PlanReport {
     if settings.attentionSource != .none {
       lines.append("self-attention from the source: \(steps(edit.selfSteps))")
     }
-    if !settings.wordWeights.isEmpty {
-      lines.append("weights: " + settings.wordWeights.map { "\($0.word) x\($0.weight)" }.joined(separator: ", "))
+    if !settings.allWordWeights.isEmpty {
+      lines.append("weights: " + settings.allWordWeights.map { "\($0.word) x\($0.weight)" }.joined(separator: ", "))
     }
     lines.append("blending: \(blending(edit))")
     lines.append(

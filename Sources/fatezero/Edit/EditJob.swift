@@ -36,9 +36,11 @@ struct EditJob {
     if model == nil, let configuration, let path = options.config {
       model = try Self.modelFolder(of: configuration, path: path)
     }
-    var checkpoint = try ModelOptions.checkpoint(layer)
+    let place = try ModelLocation.find(model)
+    var checkpoint = try ModelOptions.checkpoint(
+      layer + options.settings.edit.map { (name: "edit", text: $0) }, model: place)
     checkpoint.variant = options.variant
-    let directory = try checkpoints.checkpoint(try ModelLocation.find(model), checkpoint)
+    let directory = try checkpoints.checkpoint(place, checkpoint)
     self.directory = directory
     modelOptions = checkpoint
     modelNote = ModelLocation.note(model)

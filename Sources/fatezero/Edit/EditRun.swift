@@ -81,7 +81,7 @@ final class EditRun {
       model: try checkpoints.model(of: job), edits: job.edits,
       frameSize: FrameSize(width: reader.info.width, height: reader.info.height), geometry: job.geometry,
       mask: options.givenMask)
-    let frames = reader.info.estimatedFrameCount
+    let frames = try reader.frameCount()
     plan.warnings.forEach(warn)
     if let path = options.trace {
       try checkTrace(path, beside: [input] + outputs, windows: frames.map { plan.windows(frames: $0).count })
@@ -103,14 +103,13 @@ final class EditRun {
     if options.maskOutput != nil { try MaskOutput.check(prepared.plan) }
   }
 
-  /// Reads the clip to its end: containers may say too much or too little.
   /// - Throws: What `run` would before the first window, with its outputs opened and left again.
   func countFrames() throws -> (plan: EditPlan, frames: Int) {
     let prepared = try prepare(warn: warn)
     _ = try writers(of: prepared)
-    var frames = 0
-    while try prepared.reader.nextFrame() != nil { frames += 1 }
-    guard frames > 0 else { throw CommandFailure(.data, "\(prepared.reader.name) has no frame") }
+    guard let frames = prepared.frames else {
+      throw CommandFailure(.data, "the frames of \(prepared.reader.name) cannot be counted: it can be read only once")
+    }
     return (prepared.plan, frames)
   }
 
