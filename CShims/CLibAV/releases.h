@@ -24,6 +24,23 @@ static inline void fatezero_set_frame_duration(AVFrame *frame, int64_t duration)
 #endif
 }
 
+/// Made of two fields of different times. `AVFrame.flags` since FFmpeg 6.1.
+static inline _Bool fatezero_is_interlaced(const AVFrame *frame) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 7, 100)
+  return (frame->flags & AV_FRAME_FLAG_INTERLACED) != 0;
+#else
+  return frame->interlaced_frame != 0;
+#endif
+}
+
+static inline _Bool fatezero_is_top_field_first(const AVFrame *frame) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 7, 100)
+  return (frame->flags & AV_FRAME_FLAG_TOP_FIELD_FIRST) != 0;
+#else
+  return frame->top_field_first != 0;
+#endif
+}
+
 // MARK: Input and output
 
 /// `avio_alloc_context`. What a writer is handed is constant since FFmpeg 7.0.
@@ -117,5 +134,14 @@ static inline const int *fatezero_sample_rates(const AVCodec *encoder) {
   return fatezero_supported(encoder, AV_CODEC_CONFIG_SAMPLE_RATE);
 #else
   return encoder->supported_samplerates;
+#endif
+}
+
+/// Ended by a layout of no channels.
+static inline const AVChannelLayout *fatezero_channel_layouts(const AVCodec *encoder) {
+#if FATEZERO_ASKS_ENCODERS
+  return fatezero_supported(encoder, AV_CODEC_CONFIG_CHANNEL_LAYOUT);
+#else
+  return encoder->ch_layouts;
 #endif
 }

@@ -47,6 +47,33 @@ extension GStreamerTests {
       }
     }
 
+    /// docs/media.md has the list of what a frame carries.
+    @Test func captionsAndColoursStay() throws {
+      let caps =
+        "video/x-raw,format=I420_10LE,width=64,height=64,framerate=25/1,colorimetry=bt2100-pq,chroma-site=v-cosited,"
+        + "pixel-aspect-ratio=4/3,mastering-display-info=(string)"
+        + "34000:16000:13250:34500:7500:3000:15635:16450:10000000:50,content-light-level=(string)1000:400"
+      let harness = ElementHarness(caps: caps)
+      for index in 0..<4 {
+        let buffer = harness.format.buffer(harness.format.pattern(index))
+        let pairs: [UInt8] = [0xfc, 0x94, 0x2c]
+        gst_buffer_add_video_caption_meta(buffer, GST_VIDEO_CAPTION_TYPE_CEA708_RAW, pairs, pairs.count)
+        gst_buffer_add_video_afd_meta(buffer, 0, GST_VIDEO_AFD_SPEC_ATSC_A53, GST_VIDEO_AFD_4_3_FULL_16_9_FULL)
+        harness.push(buffer)
+      }
+      harness.end()
+      let frames = harness.frames()
+      #expect(frames.count == 4)
+      for frame in frames {
+        #expect(frame.metas.contains("GstVideoCaptionMetaAPI") && frame.metas.contains("GstVideoAFDMetaAPI"))
+      }
+      let out = try #require(gst_pad_get_current_caps(harness.harness.pointee.sinkpad))
+      defer { gst_caps_unref(out) }
+      let wanted = gst_caps_from_string(caps)
+      defer { gst_caps_unref(wanted) }
+      #expect(gst_caps_is_subset(out, wanted) != 0)
+    }
+
     @Test func framesWithoutTimes() {
       let harness = ElementHarness(caps: "video/x-raw,format=RGB,width=64,height=64,framerate=0/1")
       for _ in 0..<3 { harness.push(timed: false) }

@@ -8,6 +8,8 @@ final class DescriptorIO {
   let isRegularFile: Bool
   /// Bytes moved so far.
   private(set) var byteCount = 0
+  /// The first bytes that were read, for telling what they are.
+  private(set) var head: [UInt8] = []
   /// The error number of the first write that failed: libav forgets it when it flushes.
   private(set) var writeError: Int32 = 0
   private(set) var context: UnsafeMutablePointer<AVIOContext>?
@@ -121,6 +123,9 @@ final class DescriptorIO {
       if ready < 0 { return ready }
       let count = Glibc.read(descriptor, buffer, Int(size))
       if count > 0 {
+        if head.count == byteCount, head.count < FileSignature.length, let buffer {
+          head += UnsafeBufferPointer(start: buffer, count: min(count, FileSignature.length - head.count))
+        }
         byteCount += count
         return Int32(count)
       }

@@ -67,6 +67,43 @@ final class Frame {
     }
   }
 
+  /// Fills an rgba picture from the rows of packed RGB and of its transparency; opaque without.
+  func setRows(rgb: [UInt8], alpha: [UInt8]?) {
+    let (width, height) = (Int(pointer.pointee.width), Int(pointer.pointee.height))
+    let stride = Int(pointer.pointee.linesize.0)
+    guard let data = pointer.pointee.data.0, rgb.count == width * height * 3 else { return }
+    let alpha = alpha.flatMap { $0.count == width * height ? $0 : nil }
+    rgb.withUnsafeBufferPointer { rgb in
+      for y in 0..<height {
+        let row = data + y * stride
+        for x in 0..<width {
+          let pixel = y * width + x
+          for channel in 0..<3 { row[4 * x + channel] = rgb[3 * pixel + channel] }
+          row[4 * x + 3] = alpha?[pixel] ?? 255
+        }
+      }
+    }
+  }
+
+  /// An rgba picture's colours, and its transparency where there is any.
+  func rgbAndAlpha() -> (rgb: [UInt8], alpha: [UInt8]?) {
+    let rows = packedRows(bytesPerPixel: 4)
+    let count = rows.count / 4
+    var isOpaque = true
+    var alpha: [UInt8] = []
+    let rgb = [UInt8](unsafeUninitializedCapacity: count * 3) { buffer, filled in
+      rows.withUnsafeBufferPointer { rows in
+        for pixel in 0..<count {
+          for channel in 0..<3 { buffer.initializeElement(at: 3 * pixel + channel, to: rows[4 * pixel + channel]) }
+          if rows[4 * pixel + 3] != 255 { isOpaque = false }
+        }
+        if !isOpaque { alpha = (0..<count).map { rows[4 * $0 + 3] } }
+      }
+      filled = count * 3
+    }
+    return (rgb, isOpaque ? nil : alpha)
+  }
+
   /// Fills a packed picture from rows without padding.
   func setPackedRows(_ bytes: [UInt8], bytesPerPixel: Int) {
     let height = Int(pointer.pointee.height)

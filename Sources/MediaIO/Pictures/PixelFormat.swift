@@ -20,6 +20,12 @@ extension AVPixelFormat {
     return flags & UInt64(AV_PIX_FMT_FLAG_RGB) != 0
   }
 
+  /// Whether pictures in it can be transparent. A palette's transparency cannot be made by libswscale.
+  var hasAlpha: Bool {
+    guard let flags = descriptor?.pointee.flags else { return false }
+    return flags & UInt64(AV_PIX_FMT_FLAG_ALPHA) != 0 && self != AV_PIX_FMT_PAL8
+  }
+
   /// Bits of the first component.
   var bitDepth: Int { descriptor.map { Int($0.pointee.comp.0.depth) } ?? 0 }
 
@@ -45,6 +51,7 @@ extension AVPixelFormat {
 
   /// The member of `formats` that keeps most of a picture in this format.
   func closest(in formats: [AVPixelFormat]) -> AVPixelFormat? {
-    formats.isEmpty ? nil : avcodec_find_best_pix_fmt_of_list(formats + [AV_PIX_FMT_NONE], self, 0, nil)
+    formats.isEmpty
+      ? nil : avcodec_find_best_pix_fmt_of_list(formats + [AV_PIX_FMT_NONE], self, hasAlpha ? 1 : 0, nil)
   }
 }

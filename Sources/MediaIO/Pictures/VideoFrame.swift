@@ -10,13 +10,19 @@ public struct VideoFrame: Sendable {
   public var timestamp: Int64
   /// How long it is shown, in the reader's `timeBase`.
   public var duration: Int64
+  /// What it carries beside its colours.
+  public var attachments: FrameAttachments
 
-  public init(width: Int, height: Int, pixels: [UInt8], timestamp: Int64, duration: Int64) {
+  public init(
+    width: Int, height: Int, pixels: [UInt8], timestamp: Int64, duration: Int64,
+    attachments: FrameAttachments = FrameAttachments()
+  ) {
     self.width = width
     self.height = height
     self.pixels = pixels
     self.timestamp = timestamp
     self.duration = duration
+    self.attachments = attachments
   }
 }
 

@@ -7,7 +7,7 @@ final class Decoder {
   init(stream: UnsafeMutablePointer<AVStream>, in name: String) throws {
     let parameters = stream.pointee.codecpar!
     let codecName = String(cString: avcodec_get_name(parameters.pointee.codec_id))
-    guard let codec = avcodec_find_decoder(parameters.pointee.codec_id) else {
+    guard let codec = Decoder.transparent(for: stream) ?? avcodec_find_decoder(parameters.pointee.codec_id) else {
       throw MediaError(.badData, "\(name): libav has no decoder for \(codecName)")
     }
     guard let context = avcodec_alloc_context3(codec) else { throw MediaError(.io, "out of memory for a decoder") }
@@ -16,6 +16,20 @@ final class Decoder {
     context.pointee.pkt_timebase = stream.pointee.time_base
     context.pointee.thread_count = 0
     try check(avcodec_open2(context, codec, nil), "\(name): opening the \(codecName) decoder", as: .badData)
+  }
+
+  /// The decoder that reads a WebM's transparency, where there is some; libav's own leaves it out.
+  private static func transparent(for stream: UnsafeMutablePointer<AVStream>) -> UnsafePointer<AVCodec>? {
+    guard
+      OptionDictionary.entries(of: stream.pointee.metadata).contains(where: {
+        $0.0.lowercased() == "alpha_mode" && $0.1 == "1"
+      })
+    else { return nil }
+    switch stream.pointee.codecpar.pointee.codec_id {
+    case AV_CODEC_ID_VP8: return avcodec_find_decoder_by_name("libvpx")
+    case AV_CODEC_ID_VP9: return avcodec_find_decoder_by_name("libvpx-vp9")
+    default: return nil
+    }
   }
 
   deinit {

@@ -7,9 +7,12 @@ final class Demuxer {
   let context: UnsafeMutablePointer<AVFormatContext>
   /// nil where libav opens the address itself.
   let io: DescriptorIO?
+  /// What the input's first bytes are known for; nil for a clip.
+  private let signature: FileSignature?
   /// Told of what is wrong with the times of packets, once for each kind.
   var warn: (String) -> Void = { _ in }
   private let interrupt: Interrupt
+  private let confinement: InputConfinement
   private var clock = ClipClock(mayRestart: false, origin: nil)
 
   /// - Parameter path: `-` for standard input, a path, or an address with a scheme libav knows.
@@ -24,25 +27,37 @@ final class Demuxer {
       inputFormat = av_find_input_format(format)
       guard inputFormat != nil else { throw MediaError(.usage, "--input-format \(format): libav has no such format") }
     }
+    // libav's own way to write a path as an address.
+    let local = path.hasPrefix("file:") && access(path, F_OK) != 0 ? String(path.dropFirst("file:".count)) : path
     if path == "-" {
       io = try .standardInput(isCancelled: isCancelled)
-    } else if path.contains("://"), access(path, F_OK) != 0 {
+    } else if local.contains("://"), access(local, F_OK) != 0 {
       io = nil
     } else {
-      io = try .reading(path, isCancelled: isCancelled)
+      io = try .reading(local, isCancelled: isCancelled)
     }
+    confinement = InputConfinement(path: local, isAddress: io == nil, format: format, isCancelled: isCancelled)
+    var options = confinement.options + options
+    if let io, inputFormat == nil {
+      inputFormat = try Demuxer.recognise(io, path: local, name: name)
+      // A name with a `%` in it is no pattern here: the file is there.
+      if inputFormat.map({ String(cString: $0.pointee.name) }) == "image2" { options.append(("pattern_type", "none")) }
+    }
+    signature = io.flatMap { FileSignature(head: $0.head) }
 
     guard let allocated = avformat_alloc_context() else { throw MediaError(.io, "\(name): out of memory") }
     allocated.pointee.pb = io?.context
     allocated.pointee.interrupt_callback = interrupt.callback
+    confinement.attach(to: allocated)
     let dictionary = OptionDictionary(options)
     var opened: UnsafeMutablePointer<AVFormatContext>? = allocated
-    let code = avformat_open_input(&opened, path, inputFormat, &dictionary.pointer)
+    let code = avformat_open_input(&opened, local, inputFormat, &dictionary.pointer)
     guard code >= 0, let opened else {
       if let io, io.byteCount == 0, code == FATEZERO_AVERROR_EOF || code == FATEZERO_AVERROR_INVALIDDATA {
         throw MediaError(.badData, "\(name) is empty")
       }
-      throw MediaError(code: code, name, as: io == nil ? .noInput : .badData)
+      let error = MediaError(code: code, name, as: io == nil ? .noInput : .badData)
+      throw error.kind == .badData ? signature?.error(name) ?? error : error
     }
     context = opened
     if let unknown = dictionary.names.first {
@@ -50,6 +65,27 @@ final class Demuxer {
     }
     try check(avformat_find_stream_info(opened, nil), name, as: .badData)
     clock = ClipClock(mayRestart: beginsAnywhere, origin: Timestamp(opened.pointee.start_time, microsecondTimeBase))
+  }
+
+  /// Finds out what an input is before a demuxer reads it.
+  /// - Throws: For what is no clip, and for lists of other files, which are opened only where the user names the format.
+  private static func recognise(_ io: DescriptorIO, path: String, name: String) throws -> UnsafePointer<AVInputFormat> {
+    var format: UnsafePointer<AVInputFormat>?
+    let code = av_probe_input_buffer2(io.context, &format, path, nil, 0, 0)
+    let signature = FileSignature(head: io.head)
+    if let signature, signature.kind == .other || signature.kind == .playlist { throw signature.error(name) }
+    guard code >= 0, let format else {
+      if io.byteCount == 0, code == FATEZERO_AVERROR_EOF || code == FATEZERO_AVERROR_INVALIDDATA {
+        throw MediaError(.badData, "\(name) is empty")
+      }
+      let error = MediaError(code: code, name, as: .badData)
+      throw error.kind == .badData ? signature?.error(name) ?? error : error
+    }
+    let formatName = String(cString: format.pointee.name)
+    if let playlist = InputConfinement.playlist(formatName) { throw playlist.error(name) }
+    // Any text is a picture of its letters to libav.
+    if formatName == "tty", let signature { throw signature.error(name) }
+    return format
   }
 
   deinit {
@@ -69,8 +105,17 @@ final class Demuxer {
     let index = av_find_best_stream(context, AVMEDIA_TYPE_VIDEO, -1, -1, nil, 0)
     guard index >= 0, let stream = context.pointee.streams[Int(index)],
       stream.pointee.disposition & AV_DISPOSITION_ATTACHED_PIC == 0
-    else { throw MediaError(.badData, "\(name): there is no video stream in it (\(formatName))") }
+    else {
+      let kinds = Set(streams.map { $0.pointee.codecpar.pointee.codec_type })
+      let rest = kinds == [AVMEDIA_TYPE_AUDIO] ? ", only sound" : ""
+      throw unreadable(MediaError(.badData, "\(name): there is no video stream in it (\(formatName))\(rest)"))
+    }
     return stream
+  }
+
+  /// An error that calls the input by its name, where it is known to be something that libav reads no frames of.
+  func unreadable(_ error: MediaError) -> MediaError {
+    error.kind == .badData ? signature?.error(name) ?? error : error
   }
 
   /// The container's clock may begin at any time, and anew on the way: that of a broadcast, or of a disc.

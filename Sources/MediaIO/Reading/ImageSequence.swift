@@ -49,8 +49,8 @@ enum ImageSequence {
   /// The files a directory or pattern stands for, in order; nil if `path` is neither.
   static func files(at path: String) throws -> [String]? {
     if isDirectory(path) {
-      let files = try names(in: path).filter { !$0.hasPrefix(".") && isPicture($0) }.sorted { precedes($0, $1) }
-      if files.isEmpty { throw MediaError(.noInput, "\(path): there are no pictures in this directory") }
+      let files = try names(in: path).filter { !$0.hasPrefix(".") && isPicture($0) }.sorted(by: NameOrder.precedes)
+      if files.isEmpty { throw try noPictures(in: path) }
       return files.map { path + "/" + $0 }
     }
     guard access(path, F_OK) != 0, let pattern = Pattern(path) else { return nil }
@@ -60,6 +60,23 @@ enum ImageSequence {
     }
     if numbered.isEmpty { throw MediaError(.noInput, "\(path): no file has a name of this pattern") }
     return numbered.sorted { $0.number < $1.number }.map { pattern.directory + "/" + $0.name }
+  }
+
+  private static func noPictures(in path: String) throws -> MediaError {
+    let names = try names(in: path).filter { !$0.hasPrefix(".") }.sorted(by: NameOrder.precedes)
+    var advice = ""
+    if names.contains("model_index.json") {
+      advice = "; it is a model's folder, which --model takes"
+    } else if let clip = names.first(where: isClip) {
+      advice = "; give a clip that is in it, like \(path)/\(clip)"
+    }
+    return MediaError(.noInput, "\(path): there are no pictures in this directory\(advice)")
+  }
+
+  /// By its extension.
+  private static func isClip(_ name: String) -> Bool {
+    guard let format = av_guess_format(nil, name, nil) else { return false }
+    return format.pointee.video_codec != AV_CODEC_ID_NONE && format.pointee.audio_codec != AV_CODEC_ID_NONE
   }
 
   static func isDirectory(_ path: String) -> Bool {
@@ -86,11 +103,6 @@ enum ImageSequence {
         withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
     }
     return names.filter { $0 != "." && $0 != ".." }
-  }
-
-  /// By bytes, so that no locale changes the order of frames.
-  private static func precedes(_ left: String, _ right: String) -> Bool {
-    left.utf8.lexicographicallyPrecedes(right.utf8)
   }
 }
 
@@ -138,7 +150,8 @@ final class ImageSequenceSource: DecodedFrames {
       }
     }
     _ = decoder.send(nil)
-    try check(decoder.receive(into: frame), file, as: .badData)
+    let code = decoder.receive(into: frame)
+    if code < 0 { throw demuxer.unreadable(MediaError(code: code, file, as: .badData)) }
     matrix = DisplayMatrix.matrix(of: frame, in: stream)
     frame.timeBase = timeBase
     frame.time = Timestamp(clamping: Int64(next), timeBase)

@@ -17,12 +17,18 @@ public final class MediaReader {
   let picture: PictureProperties
   /// Device and inode of an input that is a file or directory.
   let identity: FileIdentity?
+  /// What the first frame carries beside its colours, and with it the clip.
+  let attachments: FrameAttachments
+  /// Whether frames may be transparent.
+  let isTransparent: Bool
   /// Filters in the input filter, by name.
   let filterNames: [String]
 
   private let path: String
   private let pipeline: FramePipeline
   private let isCancelled: @Sendable () -> Bool
+  private let warn: (String) -> Void
+  private var hasWarnedOfFields = false
   private let converter = PixelConverter()
   private var part: Part
   /// A frame waits here until the next one tells how long it is shown.
@@ -52,6 +58,7 @@ public final class MediaReader {
     self.path = path
     self.options = options
     self.isCancelled = isCancelled
+    self.warn = warn
     name = path == "-" ? "standard input" : path
 
     let input = try OpenedInput(path: path, options: options, warn: warn, isCancelled: isCancelled)
@@ -70,16 +77,21 @@ public final class MediaReader {
     let video = pipeline.output
     picture = PictureProperties(of: first)
     filterNames = pipeline.filterNames
+    let converted = try MediaReader.videoFrame(first, by: converter)
+    attachments = converted.attachments
+    // A GIF's pictures can always be transparent, and hardly ever are.
+    isTransparent = picture.pixelFormat.hasAlpha && (input.codecName != "gif" || converted.attachments.alpha != nil)
     earlyPackets = early.packets
     info = VideoInformation(
       width: Int(video.width), height: Int(video.height), sampleAspect: Rational(video.sampleAspect),
       frameRate: Rational(video.frameRate), timeBase: Rational(video.timeBase), format: input.formatName,
       codec: input.codecName, pixelFormat: picture.pixelFormat.name, bitDepth: picture.pixelFormat.bitDepth,
       colorRange: picture.rangeName, colorMatrix: picture.matrixName, colorPrimaries: picture.primariesName,
-      colorTransfer: picture.transferName,
+      colorTransfer: picture.transferName, isInterlaced: fatezero_is_interlaced(first.pointer),
       otherStreams: demuxer?.streams.filter { $0 != edited && !$0.isChapterTrack }.map(\.summary) ?? [],
       chapterCount: Int(demuxer?.context.pointee.nb_chapters ?? 0))
-    pending = try videoFrame(first)
+    pending = converted
+    warnOfFields(first)
     stream?.onOtherPacket = { [unowned self] packet in try self.deliver(packet) }
   }
 
@@ -105,7 +117,10 @@ public final class MediaReader {
       pending = nil
       part.end = part.shift + (time + length)
     } else {
-      pending = try pipeline.next().map { try videoFrame($0) }
+      pending = try pipeline.next().map { frame in
+        warnOfFields(frame)
+        return try MediaReader.videoFrame(frame, by: converter)
+      }
       if let pending { length = self.time(pending.timestamp) - time }
     }
     frame.duration = length.ticks
@@ -120,20 +135,39 @@ public final class MediaReader {
   private func nominalDuration(_ frame: VideoFrame) -> Timestamp {
     if frame.duration > 0 && options.filter == nil { return time(frame.duration) }
     if let lastDuration { return lastDuration }
-    return max(Timestamp(clamping: 1, av_inv_q(pipeline.output.frameRate)).rescaled(to: pipeline.output.timeBase), time(1))
+    return max(
+      Timestamp(clamping: 1, av_inv_q(pipeline.output.frameRate)).rescaled(to: pipeline.output.timeBase), time(1))
   }
 
-  private func videoFrame(_ frame: Frame) throws -> VideoFrame {
+  private func warnOfFields(_ frame: Frame) {
+    guard fatezero_is_interlaced(frame.pointer), !hasWarnedOfFields else { return }
+    hasWarnedOfFields = true
+    let order = fatezero_is_top_field_first(frame.pointer) ? "top" : "bottom"
+    warn(
+      "\(name) is interlaced (\(order) field first): two fields of different times would be edited as one picture; deinterlace "
+        + "it with --input-filter yadif (or bwdif)")
+  }
+
+  private static func videoFrame(_ frame: Frame, by converter: PixelConverter) throws -> VideoFrame {
     let width = Int(frame.pointer.pointee.width)
     let height = Int(frame.pointer.pointee.height)
-    let packed = try Frame(width: Int32(width), height: Int32(height), format: AV_PIX_FMT_RGB24)
+    let hasAlpha = frame.pixelFormat.hasAlpha || frame.pixelFormat == AV_PIX_FMT_PAL8
+    let packed = try Frame(
+      width: Int32(width), height: Int32(height), format: hasAlpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24)
     let properties = PictureProperties(of: frame)
     try converter.convert(
       frame, PixelConverter.Colour(matrix: properties.matrix, range: properties.range), to: packed,
       PixelConverter.Colour(matrix: AVCOL_SPC_RGB, range: AVCOL_RANGE_JPEG))
+    var attachments = FrameAttachments(of: frame)
+    let pixels: [UInt8]
+    if hasAlpha {
+      (pixels, attachments.alpha) = packed.rgbAndAlpha()
+    } else {
+      pixels = packed.packedRows(bytesPerPixel: 3)
+    }
     return VideoFrame(
-      width: width, height: height, pixels: packed.packedRows(bytesPerPixel: 3),
-      timestamp: frame.time.ticks(in: frame.timeBase), duration: frame.duration.ticks)
+      width: width, height: height, pixels: pixels, timestamp: frame.time.ticks(in: frame.timeBase),
+      duration: frame.duration.ticks, attachments: attachments)
   }
 
   /// After the last frame: what the other streams still have within the part.

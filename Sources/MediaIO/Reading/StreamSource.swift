@@ -57,7 +57,8 @@ final class StreamSource: DecodedFrames {
     while true {
       let code = decoder.receive(into: frame)
       if code == 0 {
-        guard let time = rising.next(Timestamp(frame.pointer.pointee.best_effort_timestamp, timeBase), warn: warnOfTimes)
+        guard
+          let time = rising.next(Timestamp(frame.pointer.pointee.best_effort_timestamp, timeBase), warn: warnOfTimes)
         else { continue }
         frame.timeBase = timeBase
         frame.time = time
@@ -97,7 +98,7 @@ final class StreamSource: DecodedFrames {
     let logged = LibAVLog.takeErrors().joined(separator: "; ")
     if frameCount == 0 {
       let reason = firstDecodingError ?? "\(demuxer.name): there is no frame in its video stream"
-      throw MediaError(.badData, reason + (logged.isEmpty ? "" : " (\(logged))"))
+      throw demuxer.unreadable(MediaError(.badData, reason + (logged.isEmpty ? "" : " (\(logged))")))
     }
     if !logged.isEmpty && firstDecodingError == nil { warn("\(demuxer.name): \(logged)") }
   }

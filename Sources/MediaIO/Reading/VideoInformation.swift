@@ -21,6 +21,9 @@ public struct VideoInformation: Sendable {
   public var colorPrimaries: String?
   public var colorTransfer: String?
 
+  /// Whether the first frame consists of two fields of different times.
+  public var isInterlaced: Bool
+
   /// Sound, subtitles, pictures and data beside the video.
   public var otherStreams: [StreamSummary]
   public var chapterCount: Int

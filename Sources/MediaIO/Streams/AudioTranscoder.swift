@@ -14,10 +14,12 @@ final class AudioTranscoder: PacketRoute {
   /// When the next sample is due, in samples: what `av_rescale_delta` keeps between frames.
   private var lastSample = FATEZERO_AV_NOPTS_VALUE
 
-  /// - Parameter makeOutput: adds the stream to the output, once all else is known to work.
+  /// - Parameter makeOutput: adds the stream to the output, once all else is known to work. Where it throws, another sample
+  ///   rate or other channels are tried.
   init(
     _ source: UnsafeMutablePointer<AVStream>, in name: String, to codec: UnsafePointer<AVCodec>, globalHeader: Bool,
-    makeOutput: () throws -> UnsafeMutablePointer<AVStream>, warn: @escaping (String) -> Void
+    makeOutput: (UnsafeMutablePointer<AVCodecParameters>, AVRational) throws -> UnsafeMutablePointer<AVStream>,
+    warn: @escaping (String) -> Void
   ) throws {
     self.name = name
     self.warn = warn
@@ -28,33 +30,31 @@ final class AudioTranscoder: PacketRoute {
       let channels = input.pointee.ch_layout.nb_channels
       av_channel_layout_default(&input.pointee.ch_layout, channels)
     }
-    var layout = [CChar](repeating: 0, count: 256)
-    av_channel_layout_describe(&input.pointee.ch_layout, &layout, layout.count)
-    let layoutName = String(decoding: layout.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    graph = try FilterGraph(
-      audio: FilterGraph.Audio(
-        sampleRate: input.pointee.sample_rate, sampleFormat: input.pointee.sample_fmt, channelLayout: layoutName),
-      description: AudioTranscoder.conversion(to: codec))
-
-    guard let encoder = avcodec_alloc_context3(codec) else { throw MediaError(.io, "out of memory for an encoder") }
-    self.encoder = encoder
-    do {
-      try graph.describeAudio(to: encoder)
-      encoder.pointee.time_base = AVRational(num: 1, den: encoder.pointee.sample_rate)
-      if globalHeader { encoder.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER }
-      encoder.pointee.strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL
-      try check(avcodec_open2(encoder, codec, nil), "encoder \(codecName)", as: .usage)
-      output = try makeOutput()
-    } catch {
-      var context: UnsafeMutablePointer<AVCodecContext>? = encoder
-      avcodec_free_context(&context)
-      throw error
+    let audio = FilterGraph.Audio(
+      sampleRate: input.pointee.sample_rate, sampleFormat: input.pointee.sample_fmt,
+      channelLayout: AudioTranscoder.name(of: input.pointee.ch_layout))
+    var firstError: (any Error)?
+    for conversion in AudioTranscoder.conversions(to: codec, from: input) {
+      do {
+        let graph = try FilterGraph(audio: audio, description: conversion)
+        let encoder = try AudioTranscoder.encoder(codec, of: graph, globalHeader: globalHeader)
+        do {
+          output = try AudioTranscoder.output(of: encoder, named: codecName, makeOutput)
+        } catch {
+          var context: UnsafeMutablePointer<AVCodecContext>? = encoder
+          avcodec_free_context(&context)
+          throw error
+        }
+        (self.graph, self.encoder) = (graph, encoder)
+        if codec.pointee.capabilities & AV_CODEC_CAP_VARIABLE_FRAME_SIZE == 0 {
+          graph.setFrameSize(encoder.pointee.frame_size)
+        }
+        return
+      } catch {
+        if firstError == nil { firstError = error }
+      }
     }
-    try check(avcodec_parameters_from_context(output.pointee.codecpar, encoder), "encoder \(codecName)", as: .io)
-    output.pointee.time_base = encoder.pointee.time_base
-    if codec.pointee.capabilities & AV_CODEC_CAP_VARIABLE_FRAME_SIZE == 0 {
-      graph.setFrameSize(encoder.pointee.frame_size)
-    }
+    throw firstError ?? MediaError(.usage, "\(codecName) takes no sound of \(audio.sampleRate) Hz")
   }
 
   deinit {
@@ -62,26 +62,90 @@ final class AudioTranscoder: PacketRoute {
     avcodec_free_context(&context)
   }
 
-  /// Filters that bring samples into a form the encoder takes.
-  private static func conversion(to codec: UnsafePointer<AVCodec>) -> String {
-    var limits: [String] = []
+  private static func encoder(
+    _ codec: UnsafePointer<AVCodec>, of graph: FilterGraph, globalHeader: Bool
+  ) throws -> UnsafeMutablePointer<AVCodecContext> {
+    guard let encoder = avcodec_alloc_context3(codec) else { throw MediaError(.io, "out of memory for an encoder") }
+    do {
+      try graph.describeAudio(to: encoder)
+      encoder.pointee.time_base = AVRational(num: 1, den: encoder.pointee.sample_rate)
+      if globalHeader { encoder.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER }
+      encoder.pointee.strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL
+      try check(avcodec_open2(encoder, codec, nil), "encoder \(String(cString: codec.pointee.name))", as: .usage)
+      return encoder
+    } catch {
+      var context: UnsafeMutablePointer<AVCodecContext>? = encoder
+      avcodec_free_context(&context)
+      throw error
+    }
+  }
+
+  private static func output(
+    of encoder: UnsafeMutablePointer<AVCodecContext>, named name: String,
+    _ make: (UnsafeMutablePointer<AVCodecParameters>, AVRational) throws -> UnsafeMutablePointer<AVStream>
+  ) throws -> UnsafeMutablePointer<AVStream> {
+    var parameters = avcodec_parameters_alloc()
+    defer { avcodec_parameters_free(&parameters) }
+    guard let parameters else { throw MediaError(.io, "out of memory for a stream") }
+    try check(avcodec_parameters_from_context(parameters, encoder), "encoder \(name)", as: .io)
+    return try make(parameters, encoder.pointee.time_base)
+  }
+
+  // MARK: What the encoder takes
+
+  /// Filters that bring samples into forms the encoder takes, those that change least first.
+  private static func conversions(
+    to codec: UnsafePointer<AVCodec>, from input: UnsafeMutablePointer<AVCodecContext>
+  ) -> [String] {
+    var formats: [String] = []
     if var next = fatezero_sample_formats(codec) {
-      var names: [String] = []
       while next.pointee != AV_SAMPLE_FMT_NONE {
-        if let name = av_get_sample_fmt_name(next.pointee) { names.append(String(cString: name)) }
+        if let name = av_get_sample_fmt_name(next.pointee) { formats.append(String(cString: name)) }
         next += 1
       }
-      limits.append("sample_fmts=" + names.joined(separator: "|"))
     }
+    let format = formats.isEmpty ? "" : "sample_fmts=" + formats.joined(separator: "|") + ":"
+    let rates = sampleRates(of: codec, from: input.pointee.sample_rate)
+    return channelLayouts(of: codec, from: input.pointee.ch_layout).flatMap { layout in
+      rates.map { "aformat=\(format)sample_rates=\($0):channel_layouts=\(layout)" }
+    }
+  }
+
+  private static func sampleRates(of codec: UnsafePointer<AVCodec>, from rate: Int32) -> [Int32] {
+    var supported: [Int32] = []
     if var next = fatezero_sample_rates(codec) {
-      var rates: [String] = []
       while next.pointee != 0 {
-        rates.append(String(next.pointee))
+        supported.append(next.pointee)
         next += 1
       }
-      limits.append("sample_rates=" + rates.joined(separator: "|"))
     }
-    return "aformat=" + (limits.isEmpty ? "sample_fmts=" : limits.joined(separator: ":"))
+    // What containers and encoders ask for where they do not take every rate.
+    let usual: [Int32] = [48000, 44100, 32000, 22050, 16000, 8000]
+    return ([rate] + usual.filter { $0 != rate }).filter { supported.isEmpty || supported.contains($0) }
+  }
+
+  private static func channelLayouts(of codec: UnsafePointer<AVCodec>, from layout: AVChannelLayout) -> [String] {
+    var names = [name(of: layout)]
+    for count in [layout.nb_channels, 2, 1] {
+      var usual = AVChannelLayout()
+      av_channel_layout_default(&usual, count)
+      let usualName = name(of: usual)
+      if !names.contains(usualName) { names.append(usualName) }
+    }
+    guard var next = fatezero_channel_layouts(codec) else { return names }
+    var supported: Set<String> = []
+    while next.pointee.nb_channels != 0 {
+      supported.insert(name(of: next.pointee))
+      next += 1
+    }
+    return names.filter(supported.contains)
+  }
+
+  private static func name(of layout: AVChannelLayout) -> String {
+    var layout = layout
+    var text = [CChar](repeating: 0, count: 256)
+    av_channel_layout_describe(&layout, &text, text.count)
+    return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
   func process(_ packet: Packet?, write: (Packet) throws -> Void) throws {

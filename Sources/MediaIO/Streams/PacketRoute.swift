@@ -28,11 +28,11 @@ final class CopyRoute: PacketRoute {
   /// must be the finest, or a line that is followed at once is ended early, and the next one comes late.
   static let lineTimeBase = microsecondTimeBase
 
+  /// - Parameter makeOutput: adds a stream of these parameters and this time base to the output.
   init(
-    _ source: UnsafeMutablePointer<AVStream>, to output: UnsafeMutablePointer<AVStream>,
-    in format: UnsafePointer<AVOutputFormat>, keepsNegativeTimes: Bool
+    _ source: UnsafeMutablePointer<AVStream>, in format: UnsafePointer<AVOutputFormat>, keepsNegativeTimes: Bool,
+    makeOutput: (UnsafeMutablePointer<AVCodecParameters>, AVRational) throws -> UnsafeMutablePointer<AVStream>
   ) throws {
-    self.output = output
     // Where times cannot be negative, the muxer would move the pictures back by what an encoder put before the sound.
     let parameters = source.pointee.codecpar.pointee
     if keepsNegativeTimes || parameters.codec_type != AVMEDIA_TYPE_AUDIO {
@@ -45,10 +45,13 @@ final class CopyRoute: PacketRoute {
       earliest = .zero
     }
     self.parameters = source.pointee.codecpar
-    try check(avcodec_parameters_copy(output.pointee.codecpar, source.pointee.codecpar), "copying a stream", as: .io)
-    output.pointee.codecpar.pointee.codec_tag = CopyRoute.tag(of: source.pointee.codecpar.pointee, in: format)
-    output.pointee.time_base =
-      parameters.codec_id == AV_CODEC_ID_MOV_TEXT ? CopyRoute.lineTimeBase : source.pointee.time_base
+    var copy = avcodec_parameters_alloc()
+    defer { avcodec_parameters_free(&copy) }
+    guard let copy else { throw MediaError(.io, "out of memory for a stream") }
+    try check(avcodec_parameters_copy(copy, source.pointee.codecpar), "copying a stream", as: .io)
+    copy.pointee.codec_tag = CopyRoute.tag(of: parameters, in: format)
+    output = try makeOutput(
+      copy, parameters.codec_id == AV_CODEC_ID_MOV_TEXT ? CopyRoute.lineTimeBase : source.pointee.time_base)
     output.pointee.sample_aspect_ratio = source.pointee.sample_aspect_ratio
     output.pointee.avg_frame_rate = source.pointee.avg_frame_rate
     output.pointee.r_frame_rate = source.pointee.r_frame_rate
@@ -80,7 +83,8 @@ final class CopyRoute: PacketRoute {
     let samples = av_get_audio_frame_duration2(parameters, packet.pointer.pointee.size)
     let base = output.pointee.time_base
     let smoothed = av_rescale_delta(
-      packet.timeBase, time.ticks, AVRational(num: 1, den: parameters.pointee.sample_rate), max(0, samples), &lastSample,
+      packet.timeBase, time.ticks, AVRational(num: 1, den: parameters.pointee.sample_rate), max(0, samples),
+      &lastSample,
       base)
     packet.rescale(to: base)
     packet.decodingTime = Timestamp(clamping: smoothed, base)

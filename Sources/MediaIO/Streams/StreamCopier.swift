@@ -31,11 +31,11 @@ final class StreamCopier {
   // MARK: Streams
 
   /// Adds an output stream for one of the source's, if the container can have it in any form.
-  func add(_ source: UnsafeMutablePointer<AVStream>) throws {
+  func add(_ source: UnsafeMutablePointer<AVStream>, with trial: MuxerTrial) throws {
     if source.isChapterTrack { return }
     let route: (any PacketRoute)?
     do {
-      route = try self.route(for: source)
+      route = try self.route(for: source, with: trial)
     } catch {
       warn("\(source.summary) of \(reader.name) is left out: \(error)")
       return
@@ -52,54 +52,54 @@ final class StreamCopier {
     routes[source.pointee.index] = route
   }
 
-  private func route(for source: UnsafeMutablePointer<AVStream>) throws -> (any PacketRoute)? {
+  private func route(for source: UnsafeMutablePointer<AVStream>, with trial: MuxerTrial) throws -> (any PacketRoute)? {
     // Formats for one picture stream only: y4m, raw frames, pictures.
     guard format.pointee.audio_codec != AV_CODEC_ID_NONE else { return nil }
     let parameters = source.pointee.codecpar.pointee
-    if canHold(parameters) {
-      return try CopyRoute(source, to: newStream(), in: format, keepsNegativeTimes: isMP4)
+    let codecs = ContainerCodecs(format)
+    let makeOutput = { (parameters: UnsafeMutablePointer<AVCodecParameters>, timeBase: AVRational) in
+      try trial.check(MuxerTrial.Candidate(parameters: parameters, timeBase: timeBase, source: source))
+      return try self.newStream(parameters, timeBase)
+    }
+    var refusal: (any Error)?
+    if codecs.canHold(parameters) {
+      do {
+        return try CopyRoute(source, in: format, keepsNegativeTimes: isMP4, makeOutput: makeOutput)
+      } catch {
+        refusal = error
+      }
     }
     switch parameters.codec_type {
     case AVMEDIA_TYPE_AUDIO:
-      guard avcodec_find_decoder(parameters.codec_id) != nil,
-        let codec = avcodec_find_encoder(format.pointee.audio_codec)
-      else { return nil }
-      return try AudioTranscoder(
-        source, in: reader.name, to: codec, globalHeader: format.pointee.flags & AVFMT_GLOBALHEADER != 0,
-        makeOutput: newStream, warn: warn)
+      guard avcodec_find_decoder(parameters.codec_id) != nil else { break }
+      for codec in codecs.soundEncoders {
+        do {
+          return try AudioTranscoder(
+            source, in: reader.name, to: codec, globalHeader: format.pointee.flags & AVFMT_GLOBALHEADER != 0,
+            makeOutput: makeOutput, warn: warn)
+        } catch {
+          if refusal == nil { refusal = error }
+        }
+      }
     case AVMEDIA_TYPE_SUBTITLE:
       let target = isMP4 ? AV_CODEC_ID_MOV_TEXT : format.pointee.subtitle_codec
       guard isText(parameters.codec_id), isText(target), let codec = avcodec_find_encoder(target),
         avcodec_find_decoder(parameters.codec_id) != nil
-      else { return nil }
-      return try SubtitleTranscoder(source, in: reader.name, to: codec, makeOutput: newStream, warn: warn)
-    default: return nil
+      else { break }
+      return try SubtitleTranscoder(source, in: reader.name, to: codec, makeOutput: makeOutput, warn: warn)
+    default: break
     }
+    if let refusal { throw refusal }
+    return nil
   }
 
-  private func newStream() throws -> UnsafeMutablePointer<AVStream> {
+  private func newStream(
+    _ parameters: UnsafeMutablePointer<AVCodecParameters>, _ timeBase: AVRational
+  ) throws -> UnsafeMutablePointer<AVStream> {
     guard let stream = avformat_new_stream(context, nil) else { throw MediaError(.io, "out of memory for a stream") }
+    try check(avcodec_parameters_copy(stream.pointee.codecpar, parameters), "describing a stream", as: .io)
+    stream.pointee.time_base = timeBase
     return stream
-  }
-
-  private func canHold(_ parameters: AVCodecParameters) -> Bool {
-    if parameters.codec_type == AVMEDIA_TYPE_ATTACHMENT {
-      return formatName == "matroska" && parameters.extradata_size > 0
-    }
-    if parameters.codec_id == AV_CODEC_ID_NONE { return false }
-    switch avformat_query_codec(format, parameters.codec_id, FF_COMPLIANCE_EXPERIMENTAL) {
-    case 1: return true
-    case 0: return false
-    default:
-      // The muxer does not tell (MPEG-TS): it takes compressed sound and its own subtitles.
-      switch parameters.codec_type {
-      case AVMEDIA_TYPE_AUDIO: return !String(cString: avcodec_get_name(parameters.codec_id)).hasPrefix("pcm_")
-      case AVMEDIA_TYPE_SUBTITLE:
-        return parameters.codec_id == AV_CODEC_ID_DVB_SUBTITLE || parameters.codec_id == AV_CODEC_ID_DVB_TELETEXT
-      case AVMEDIA_TYPE_VIDEO: return true
-      default: return false
-      }
-    }
   }
 
   private func isText(_ codec: AVCodecID) -> Bool {

@@ -15,7 +15,8 @@ final class SubtitleTranscoder: PacketRoute {
 
   init(
     _ source: UnsafeMutablePointer<AVStream>, in name: String, to codec: UnsafePointer<AVCodec>,
-    makeOutput: () throws -> UnsafeMutablePointer<AVStream>, warn: @escaping (String) -> Void
+    makeOutput: (UnsafeMutablePointer<AVCodecParameters>, AVRational) throws -> UnsafeMutablePointer<AVStream>,
+    warn: @escaping (String) -> Void
   ) throws {
     self.name = name
     self.warn = warn
@@ -34,15 +35,17 @@ final class SubtitleTranscoder: PacketRoute {
         encoder.pointee.subtitle_header_size = header.subtitle_header_size
       }
       try check(avcodec_open2(encoder, codec, nil), "encoder \(codecName)", as: .usage)
-      output = try makeOutput()
+      var parameters = avcodec_parameters_alloc()
+      defer { avcodec_parameters_free(&parameters) }
+      guard let parameters else { throw MediaError(.io, "out of memory for a stream") }
+      try check(avcodec_parameters_from_context(parameters, encoder), "encoder \(codecName)", as: .io)
+      output = try makeOutput(
+        parameters, codec.pointee.id == AV_CODEC_ID_MOV_TEXT ? CopyRoute.lineTimeBase : AVRational(num: 1, den: 1000))
     } catch {
       var context: UnsafeMutablePointer<AVCodecContext>? = encoder
       avcodec_free_context(&context)
       throw error
     }
-    try check(avcodec_parameters_from_context(output.pointee.codecpar, encoder), "encoder \(codecName)", as: .io)
-    output.pointee.time_base =
-      codec.pointee.id == AV_CODEC_ID_MOV_TEXT ? CopyRoute.lineTimeBase : AVRational(num: 1, den: 1000)
   }
 
   deinit {

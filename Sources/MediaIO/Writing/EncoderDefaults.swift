@@ -30,17 +30,24 @@ enum EncoderDefaults {
   }
 
   /// Visually lossless settings; none where the user sets the rate.
-  static func options(for codec: UnsafePointer<AVCodec>, given: [(String, String)]) -> [(String, String)] {
+  /// - Parameter dynamicRange: what the encoder is to write into the stream.
+  static func options(
+    for codec: UnsafePointer<AVCodec>, pixelFormat: AVPixelFormat, given: [(String, String)],
+    dynamicRange: HighDynamicRange?
+  ) -> [(String, String)] {
     let name = String(cString: codec.pointee.name)
     // x265 writes to stderr by itself.
-    let quiet = name == "libx265" ? [("x265-params", "log-level=error")] : []
+    let parameters = ["log-level=error"] + (dynamicRange?.x265Parameters ?? [])
+    var needed = name == "libx265" ? [("x265-params", parameters.joined(separator: ":"))] : []
+    // VP8's alternative reference frames and transparency exclude each other.
+    if name == "libvpx", pixelFormat.hasAlpha { needed.append(("auto-alt-ref", "0")) }
     let rateOptions: Set<String> = ["crf", "qp", "b", "global_quality", "lossless"]
-    if given.contains(where: { rateOptions.contains($0.0) }) { return quiet }
+    if given.contains(where: { rateOptions.contains($0.0) }) { return needed }
     switch name {
     case "libx264", "libx264rgb": return [("crf", "18")]
-    case "libx265": return [("crf", "20")] + quiet
+    case "libx265": return [("crf", "20")] + needed
     case "libvpx-vp9": return [("crf", "24"), ("b", "0")]
-    case "libvpx": return [("crf", "10"), ("b", "8M")]
+    case "libvpx": return [("crf", "10"), ("b", "8M")] + needed
     case "libaom-av1", "libsvtav1": return [("crf", "24")]
     case "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "msmpeg4", "flv", "libtheora":
       // The finest quantiser these are usually run with, 2, in libav's units of 118.
@@ -56,8 +63,9 @@ enum EncoderDefaults {
   ///   - asked: the user's choice.
   ///   - filtered: what leaves the output filter.
   ///   - source: what the clip was stored in.
+  ///   - keepsAlpha: a format that can be transparent is wished for.
   static func pixelFormat(
-    codec: UnsafePointer<AVCodec>, asked: String?, filtered: FilterGraph.Video, source: AVPixelFormat
+    codec: UnsafePointer<AVCodec>, asked: String?, filtered: FilterGraph.Video, source: AVPixelFormat, keepsAlpha: Bool
   ) throws -> AVPixelFormat {
     let name = String(cString: codec.pointee.name)
     let isY4M = codec.pointee.id == AV_CODEC_ID_WRAPPED_AVFRAME
@@ -73,8 +81,15 @@ enum EncoderDefaults {
           .usage,
           "--output-pixel-format \(asked): the encoder \(name) takes \(offered.map(\.name).joined(separator: ", "))")
       }
-    } else if filtered.pixelFormat != AV_PIX_FMT_RGB24, isOffered(filtered.pixelFormat) {
+    } else if ![AV_PIX_FMT_RGB24, AV_PIX_FMT_RGBA].contains(filtered.pixelFormat), isOffered(filtered.pixelFormat) {
       format = filtered.pixelFormat
+    } else if keepsAlpha, offered.isEmpty {
+      format = AV_PIX_FMT_RGBA
+    } else if keepsAlpha,
+      let found = (isLossless || source.isRGB ? AV_PIX_FMT_RGBA : AV_PIX_FMT_YUVA420P)
+        .closest(in: offered.filter(\.hasAlpha))
+    {
+      format = found
     } else if isY4M {
       format = source.closest(in: [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUV444P]) ?? AV_PIX_FMT_YUV420P
     } else if isLossless {

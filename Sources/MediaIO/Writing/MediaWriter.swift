@@ -26,6 +26,11 @@ public final class MediaWriter {
   private let rate: AVRational
   /// Set where the container has one frame rate and no timestamps.
   private let oneRate: Bool
+  /// Frames enter as rgba.
+  private let keepsAlpha: Bool
+  private let warn: (String) -> Void
+  private var hasWarnedOfAlpha = false
+  private var hasWarnedOfCaptions = false
 
   private enum State { case writing, finished, abandoned }
   private var state = State.writing
@@ -57,7 +62,12 @@ public final class MediaWriter {
       try options.videoCodec.map { try EncoderDefaults.codec(named: $0) }
       ?? EncoderDefaults.codec(for: format, path: path)
 
-    let input = MediaWriter.input(from: reader, width: width, height: height)
+    self.warn = warn
+    keepsAlpha =
+      try options.keepsAttachments
+      && MediaWriter.keepsAlpha(
+        of: reader, size: (width, height), codec: codec, asked: options.pixelFormat, isBare: formatName == "rawvideo")
+    let input = MediaWriter.input(from: reader, width: width, height: height, hasAlpha: keepsAlpha)
     graph = try FilterGraph(video: input, description: options.filter ?? "")
     hasFilter = options.filter?.isEmpty == false
     var filtered = graph.video
@@ -79,15 +89,22 @@ public final class MediaWriter {
     }
 
     let pixelFormat = try EncoderDefaults.pixelFormat(
-      codec: codec, asked: options.pixelFormat, filtered: filtered, source: reader.picture.pixelFormat)
-    let defaults = EncoderDefaults.options(for: codec, given: options.encoderOptions)
+      codec: codec, asked: options.pixelFormat, filtered: filtered, source: reader.picture.pixelFormat,
+      keepsAlpha: keepsAlpha)
+    let codecName = String(cString: codec.pointee.name)
+    let dynamicRange = options.keepsAttachments ? HighDynamicRange(MediaWriter.sideData(of: reader)) : nil
+    let defaults = EncoderDefaults.options(
+      for: codec, pixelFormat: pixelFormat, given: options.encoderOptions, dynamicRange: dynamicRange)
+    if dynamicRange != nil, codecName != "libx265", !HighDynamicRange.containers.contains(formatName) {
+      warn("\(formatName) cannot hold the mastering display and light level (HDR) of \(reader.name): they are left out")
+    }
     let settings = OptionDictionary(defaults + options.encoderOptions)
     encoder = try VideoEncoder(
       codec: codec, pixelFormat: pixelFormat, video: filtered, picture: reader.picture,
       globalHeader: format.pointee.flags & AVFMT_GLOBALHEADER != 0, options: settings)
     let shown = (defaults.filter { $0.0 != "x265-params" } + options.encoderOptions).map { "\($0)=\($1)" }
     summary =
-      "\(formatName): \(String(cString: codec.pointee.name))"
+      "\(formatName): \(codecName)"
       + (shown.isEmpty ? "" : " (\(shown.joined(separator: ", ")))")
       + ", \(pixelFormat.name), \(filtered.width)x\(filtered.height)"
 
@@ -149,19 +166,41 @@ public final class MediaWriter {
     guard frame.width == width, frame.height == height, frame.pixels.count == width * height * 3 else {
       throw MediaError(.badData, "\(name) is \(width)x\(height), a frame came with \(frame.width)x\(frame.height)")
     }
-    let picture = try Frame(width: Int32(width), height: Int32(height), format: AV_PIX_FMT_RGB24)
-    picture.setPackedRows(frame.pixels, bytesPerPixel: 3)
+    let picture = try Frame(
+      width: Int32(width), height: Int32(height), format: keepsAlpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24)
+    if keepsAlpha {
+      picture.setRows(rgb: frame.pixels, alpha: frame.attachments.alpha)
+    } else {
+      picture.setPackedRows(frame.pixels, bytesPerPixel: 3)
+    }
+    try frame.attachments.attach(to: picture)
+    warnOfLosses(frame.attachments)
     let base = AVRational(reader.info.timeBase)
     let time = Timestamp(clamping: frame.timestamp, base)
     picture.timeBase = base
     picture.time = time
     picture.duration = Timestamp(clamping: frame.duration, base)
     picture.pointer.pointee.sample_aspect_ratio =
-      MediaWriter.input(from: reader, width: width, height: height).sampleAspect
+      MediaWriter.input(from: reader, width: width, height: height, hasAlpha: keepsAlpha).sampleAspect
     try graph.push(picture)
     try encodeFiltered()
     try copier.write(until: time)
     try file.checkWrites()
+  }
+
+  private func warnOfLosses(_ attachments: FrameAttachments) {
+    if attachments.alpha != nil, !encoder.pixelFormat.hasAlpha || !keepsAlpha, !hasWarnedOfAlpha {
+      hasWarnedOfAlpha = true
+      warn(
+        "\(name) cannot be transparent in \(encoder.pixelFormat.name): the transparency of \(reader.name) is left out; PNG "
+          + "pictures keep it, .webm, and .mov with --video-codec qtrle or prores_ks")
+    }
+    if attachments.hasCaptions, !encoder.writesCaptions, !hasWarnedOfCaptions {
+      hasWarnedOfCaptions = true
+      warn(
+        "\(name): this encoder writes no closed captions, and those of \(reader.name) are left out; libx264 and mpeg2video "
+          + "keep them")
+    }
   }
 
   private func encodeFiltered() throws {
@@ -242,7 +281,9 @@ public final class MediaWriter {
     return format.pointee.flags & AVFMT_VARIABLE_FPS != 0 || more.contains(String(cString: format.pointee.name))
   }
 
-  private static func input(from reader: MediaReader, width: Int, height: Int) -> FilterGraph.Video {
+  private static func input(
+    from reader: MediaReader, width: Int, height: Int, hasAlpha: Bool
+  ) -> FilterGraph.Video {
     let info = reader.info
     // Another size shows the same picture: the pixels' aspect makes up for it.
     var aspect = AVRational(info.sampleAspect)
@@ -253,8 +294,36 @@ public final class MediaWriter {
       aspect = av_mul_q(aspect, scale)
     }
     return FilterGraph.Video(
-      width: Int32(width), height: Int32(height), pixelFormat: AV_PIX_FMT_RGB24,
+      width: Int32(width), height: Int32(height), pixelFormat: hasAlpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24,
       timeBase: AVRational(info.timeBase), sampleAspect: aspect, frameRate: AVRational(info.frameRate))
+  }
+
+  /// Whether the clip's transparency has room in the output.
+  /// - Parameter isBare: frames that do not say what they are: a reader of such expects rgb24.
+  private static func keepsAlpha(
+    of reader: MediaReader, size: (width: Int, height: Int), codec: UnsafePointer<AVCodec>, asked: String?, isBare: Bool
+  ) throws -> Bool {
+    guard reader.isTransparent, size == (reader.info.width, reader.info.height) else { return false }
+    if let asked { return try AVPixelFormat.named(asked).hasAlpha }
+    if isBare || codec.pointee.id == AV_CODEC_ID_WRAPPED_AVFRAME { return false }
+    let offered = AVPixelFormat.list(fatezero_pixel_formats(codec))
+    return offered.isEmpty || offered.contains(where: \.hasAlpha)
+  }
+
+  /// What describes the whole clip beside its stream: the container's, else what the first frame carries.
+  private static func sideData(of reader: MediaReader) -> [(type: AVPacketSideDataType, bytes: [UInt8])] {
+    let kept = [
+      AV_PKT_DATA_MASTERING_DISPLAY_METADATA, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_STEREO3D,
+      AV_PKT_DATA_SPHERICAL, AV_PKT_DATA_ICC_PROFILE,
+    ]
+    var found: [(type: AVPacketSideDataType, bytes: [UInt8])] = []
+    for type in kept {
+      var size = 0
+      guard let stream = reader.stream?.stream, let bytes = fatezero_stream_side_data(stream, type, &size), size > 0
+      else { continue }
+      found.append((type, Array(UnsafeBufferPointer(start: bytes, count: size))))
+    }
+    return found + reader.attachments.streamSideData.filter { item in !found.contains { $0.type == item.type } }
   }
 
   private static func timing(of reader: MediaReader, outputFilters: [String]) throws -> FrameTiming {
@@ -276,13 +345,23 @@ public final class MediaWriter {
     rate: AVRational, copier: StreamCopier
   ) throws -> UnsafeMutablePointer<AVStream> {
     var video: UnsafeMutablePointer<AVStream>?
-    for stream in reader.stream?.demuxer.streams ?? [] {
+    var streams = reader.stream?.demuxer.streams ?? []
+    if String(cString: context.pointee.oformat.pointee.name).hasPrefix("mxf") {
+      // It must be the first one there.
+      streams = streams.filter { $0 == reader.stream?.stream } + streams.filter { $0 != reader.stream?.stream }
+    }
+    let trial = try MuxerTrial(context) { _ = try addVideo(to: $0, encoder: encoder, rate: rate) }
+    for stream in streams {
       if stream == reader.stream?.stream {
         let output = try addVideo(to: context, encoder: encoder, rate: rate)
         copyProperties(of: stream, to: output)
+        for (type, bytes) in sideData(of: reader) {
+          guard let copy = fatezero_add_stream_side_data(output, type, bytes.count) else { continue }
+          bytes.withUnsafeBufferPointer { if let start = $0.baseAddress { copy.update(from: start, count: $0.count) } }
+        }
         video = output
       } else {
-        try copier.add(stream)
+        try copier.add(stream, with: trial)
       }
     }
     return try video ?? addVideo(to: context, encoder: encoder, rate: rate)
@@ -301,26 +380,20 @@ public final class MediaWriter {
     return stream
   }
 
-  /// What is said about the video as a stream, but for how it was compressed and turned.
+  /// What is said about the video as a stream, but for how it was compressed and turned, and whether it was transparent:
+  /// muxers say that of what they write.
   private static func copyProperties(
     of source: UnsafeMutablePointer<AVStream>, to output: UnsafeMutablePointer<AVStream>
   ) {
     output.pointee.disposition = source.pointee.disposition
     let stale = ["BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS"]
     for (name, value) in OptionDictionary.entries(of: source.pointee.metadata) {
-      if name == "encoder" || name == "rotate" || stale.contains(where: { name.hasPrefix($0) }) { continue }
+      if ["encoder", "rotate", "alpha_mode"].contains(name.lowercased())
+        || stale.contains(where: { name.hasPrefix($0) })
+      {
+        continue
+      }
       av_dict_set(&output.pointee.metadata, name, value, 0)
-    }
-    let kept = [
-      AV_PKT_DATA_MASTERING_DISPLAY_METADATA, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_STEREO3D,
-      AV_PKT_DATA_SPHERICAL,
-    ]
-    for type in kept {
-      var size = 0
-      guard let bytes = fatezero_stream_side_data(source, type, &size),
-        let copy = fatezero_add_stream_side_data(output, type, size)
-      else { continue }
-      copy.update(from: bytes, count: size)
     }
   }
 

@@ -21,10 +21,13 @@ public struct OutputOptions: Sendable {
   /// Added to the metadata copied from the source; below it, on a line of its own, where the source has the name too.
   public var metadata: [(String, String)]
 
+  /// Whether frames keep what they carry beside their colours: transparency, captions. A mask of a clip does not.
+  public var keepsAttachments: Bool
+
   public init(
     format: String? = nil, pixelFormat: String? = nil, videoCodec: String? = nil,
     encoderOptions: [(String, String)] = [], filter: String? = nil, overwrite: Overwrite = .refuse,
-    metadata: [(String, String)] = []
+    metadata: [(String, String)] = [], keepsAttachments: Bool = true
   ) {
     self.format = format
     self.pixelFormat = pixelFormat
@@ -33,5 +36,6 @@ public struct OutputOptions: Sendable {
     self.filter = filter
     self.overwrite = overwrite
     self.metadata = metadata
+    self.keepsAttachments = keepsAttachments
   }
 }

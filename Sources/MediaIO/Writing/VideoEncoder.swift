@@ -7,6 +7,8 @@ final class VideoEncoder {
   let pixelFormat: AVPixelFormat
   private let name: String
   private let colour: PixelConverter.Colour
+  /// Whether it writes closed captions (CEA-608 and 708) into the stream.
+  let writesCaptions: Bool
   private let converter = PixelConverter()
   private var lastTime: Timestamp?
   /// How long the frames still inside the encoder are shown, by their ticks.
@@ -24,6 +26,7 @@ final class VideoEncoder {
     colour = picture.colour(in: pixelFormat)
     guard let context = avcodec_alloc_context3(codec) else { throw MediaError(.io, "out of memory for an encoder") }
     self.context = context
+    writesCaptions = av_opt_find(context.pointee.priv_data, "a53cc", nil, 0, 0) != nil
     context.pointee.width = video.width
     context.pointee.height = video.height
     context.pointee.pix_fmt = pixelFormat
@@ -91,6 +94,13 @@ final class VideoEncoder {
     converted.pointer.pointee.color_range = colour.range
     converted.pointer.pointee.color_primaries = context.pointee.color_primaries
     converted.pointer.pointee.color_trc = context.pointee.color_trc
+    for index in 0..<Int(frame.pointer.pointee.nb_side_data) {
+      guard let data = frame.pointer.pointee.side_data[index] else { continue }
+      let buffer = av_buffer_ref(data.pointee.buf)
+      if av_frame_new_side_data_from_buf(converted.pointer, data.pointee.type, buffer) == nil {
+        throw MediaError(.io, "out of memory for a frame")
+      }
+    }
     try converter.convert(frame, current, to: converted, colour)
     return converted
   }

@@ -60,6 +60,7 @@ struct FFmpegFilterCommand: ParsableCommand {
     if let rate = clip?.fixedRate {
       Self.tell("the clip's frames come at varying intervals; the graph makes them \(rate.decimal) per second")
     }
+    if reader?.info.isInterlaced == true { Self.tell("in ffmpeg, yadif stands before the graph: -vf \"yadif,...\"") }
     if clip == nil {
       Self.tell("without --input or --video-size the line is for frames whose width is a multiple of 16")
     }

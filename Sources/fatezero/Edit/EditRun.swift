@@ -189,9 +189,9 @@ final class EditRun {
     var count = 0
     while !editor.hasEditedSelection, let frame = try reader.nextFrame() {
       count += 1
-      waiting.append(
-        VideoFrame(
-          width: frame.width, height: frame.height, pixels: [], timestamp: frame.timestamp, duration: frame.duration))
+      var kept = frame
+      kept.pixels = []
+      waiting.append(kept)
       let picture = try Frame(width: frame.width, height: frame.height, pixels: frame.pixels)
       if page != nil { originals.append(picture) }
       if let window = try editor.push(picture, mask: givenMask?.nextFrame()) { try write(window, of: reader) }
@@ -231,7 +231,7 @@ final class EditRun {
         try writer.write(
           VideoFrame(
             width: frame.width, height: frame.height, pixels: frame.pixels, timestamp: original.timestamp,
-            duration: original.duration))
+            duration: original.duration, attachments: original.attachments))
       }
     }
     try masks?.write(window, at: waiting)
