@@ -21,7 +21,8 @@ public final class MappedFile: @unchecked Sendable {
 
   /// - Throws: `TensorError` naming the path and the system's reason.
   public init(path: String) throws {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Without O_NONBLOCK a FIFO that nobody writes to would block here for ever.
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else { throw TensorError("cannot open \(path): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
     var status = stat()

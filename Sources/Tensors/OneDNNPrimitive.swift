@@ -101,7 +101,7 @@ final class OneDNNPrimitive {
     (self.engine, self.primitive) = (engine, primitive)
     var name: UnsafePointer<CChar>?
     dnnl_primitive_desc_query(descriptor, dnnl_query_impl_info_str, 0, &name)
-    isReference = name.map { String(cString: $0).hasPrefix("ref") } ?? false
+    isReference = name.map { String(cString: $0).utf8.starts(with: "ref".utf8) } ?? false
     func layout(_ query: dnnl_query_t) -> dnnl_memory_desc_t {
       dnnl_primitive_desc_query_md(descriptor, query, 0)?.pointee ?? dnnl_memory_desc_t()
     }

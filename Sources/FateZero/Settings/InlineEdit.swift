@@ -1,3 +1,5 @@
+import Text
+
 /// An edit written into its prompt: `a [cat -> tiger] on the grass` gives the source prompt, the target prompt and the
 /// words to blend at once.
 ///
@@ -49,7 +51,7 @@ public struct InlineEdit: Sendable, Equatable {
   public static func plain(_ text: String) -> String {
     var result = ""
     var isEscaped = false
-    for character in text {
+    for character in text {  // by character: as `lex`, a prompt is read as its writer sees it
       if isEscaped, character != "[", character != "]" { result.append("\\") }
       if character == "\\", !isEscaped {
         isEscaped = true
@@ -126,8 +128,8 @@ public struct InlineEdit: Sendable, Equatable {
   }
 
   private static func withoutCommonEnds(_ first: String, _ second: String) -> (String, String) {
-    var a = first.split(separator: " ")[...]
-    var b = second.split(separator: " ")[...]
+    var a = first.words[...]
+    var b = second.words[...]
     while let x = a.first, let y = b.first, x == y { (a, b) = (a.dropFirst(), b.dropFirst()) }
     while let x = a.last, let y = b.last, x == y { (a, b) = (a.dropLast(), b.dropLast()) }
     return (a.joined(separator: " "), b.joined(separator: " "))

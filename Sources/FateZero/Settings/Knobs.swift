@@ -1,4 +1,5 @@
 import StableDiffusion
+import Text
 
 /// One setting as users see it. The command's help, GStreamer's properties, the C header and the documentation are all
 /// made from this.
@@ -202,6 +203,10 @@ public enum Knobs {
       write: { $0.embeddings = try embeddings($1) }),
   ]
 
+  /// Names of the settings that say what of the machine is used and where files go. They change no frame, and belong to whoever
+  /// runs the edit.
+  public static let ofMachine = ["threads", "record", "record-dir", "memory-limit"]
+
   public static func named(_ name: String) -> Knob? { all.first { $0.name == name } }
 
   /// The knob whose name is `name` but for one or two slips.
@@ -273,7 +278,7 @@ public enum Knobs {
 
   private static func size(_ text: String) throws -> WorkingSize? {
     if text == "auto" { return nil }
-    let sides = text.split(separator: "x", omittingEmptySubsequences: false)
+    let sides = text.pieces(at: "x", keepingEmpty: true)
     guard sides.count == 2 else {
       throw SettingsError("\"\(text)\" is no size; write it like 512x320, in pixels", in: "size")
     }
@@ -332,7 +337,7 @@ public enum Knobs {
     try Grammar.entries(text, in: "lora").map { entry in
       // An = is part of the file's name.
       let file = (entry.word.map { $0 + "=" } ?? "") + entry.value
-      guard let colon = file.lastIndex(of: ":"), let weight = Double(file[file.index(after: colon)...]) else {
+      guard let colon = file.lastPlace(ofScalar: ":"), let weight = Double(file[file.place(behind: colon)...]) else {
         return Checkpoint.LoRA(path: file)
       }
       guard colon > file.startIndex else { throw SettingsError("\"\(file)\" names no file before :", in: "lora") }
@@ -349,7 +354,7 @@ public enum Knobs {
       guard let word = entry.word, !word.isEmpty, !entry.value.isEmpty else {
         throw SettingsError("\"\(entry.word ?? entry.value)\" is no WORD=FILE; write <toy>=toy.pt", in: "embedding")
       }
-      guard !word.contains(where: \.isWhitespace) else {
+      guard !word.unicodeScalars.contains(where: \.isWhitespace) else {
         throw SettingsError("\"\(word)\" is more than one word; a textual inversion stands for one", in: "embedding")
       }
       guard !embeddings.contains(where: { $0.word.lowercased() == word.lowercased() }) else {
@@ -370,11 +375,11 @@ public enum Knobs {
 
 extension String {
   fileprivate var escapingBrackets: String {
-    var result = ""
-    for character in self {
-      if character == "[" || character == "]" { result.append("\\") }
-      result.append(character)
+    var result = "".unicodeScalars
+    for scalar in unicodeScalars {
+      if scalar == "[" || scalar == "]" { result.append("\\") }
+      result.append(scalar)
     }
-    return result
+    return String(result)
   }
 }

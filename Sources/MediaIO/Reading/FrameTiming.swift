@@ -53,7 +53,8 @@ enum FrameTiming: Equatable {
     origin: Int64, isCancelled: @escaping @Sendable () -> Bool
   ) throws -> FrameTiming {
     let demuxer = try Demuxer(
-      path: path, format: options.format, options: options.libavOptions, isCancelled: isCancelled)
+      path: path, format: options.format, options: options.libavOptions, maximumPixels: options.maximumPixels,
+      isCancelled: isCancelled)
     let streams = demuxer.streams
     guard streams.indices.contains(Int(streamIndex)) else { return .unknown }
     for stream in streams where stream.pointee.index != streamIndex { stream.pointee.discard = AVDISCARD_ALL }

@@ -71,7 +71,8 @@ public final class MediaReader {
       part = Part(origin: 0, options: options)
     } else {
       let demuxer = try Demuxer(
-        path: path, format: options.format, options: options.libavOptions, isCancelled: isCancelled)
+        path: path, format: options.format, options: options.libavOptions, maximumPixels: options.maximumPixels,
+        isCancelled: isCancelled)
       let video = try StreamSource(demuxer: demuxer, warn: warn)
       source = video
       stream = video

@@ -26,7 +26,7 @@ final class StreamSource: DecodedFrames {
     stream = try demuxer.videoStream()
     timeBase = stream.pointee.time_base
     frameRate = av_guess_frame_rate(demuxer.context, stream, nil)
-    decoder = try Decoder(stream: stream, in: demuxer.name)
+    decoder = try Decoder(stream: stream, in: demuxer.name, maximumPixels: demuxer.maximumPixels)
     _ = LibAVLog.takeErrors()
   }
 

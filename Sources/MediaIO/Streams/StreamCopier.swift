@@ -1,4 +1,5 @@
 import CLibAV
+import Text
 
 /// Takes every stream beside the video into one output: as it is where the container can hold it, converted where the
 /// container has a default for it, else not, with a warning.
@@ -95,7 +96,7 @@ final class StreamCopier {
     default:
       // The muxer does not tell (MPEG-TS): it takes compressed sound and its own subtitles.
       switch parameters.codec_type {
-      case AVMEDIA_TYPE_AUDIO: return !String(cString: avcodec_get_name(parameters.codec_id)).hasPrefix("pcm_")
+      case AVMEDIA_TYPE_AUDIO: return !String(cString: avcodec_get_name(parameters.codec_id)).begins(with: "pcm_")
       case AVMEDIA_TYPE_SUBTITLE:
         return parameters.codec_id == AV_CODEC_ID_DVB_SUBTITLE || parameters.codec_id == AV_CODEC_ID_DVB_TELETEXT
       case AVMEDIA_TYPE_VIDEO: return true

@@ -1,5 +1,6 @@
 import CLibAV
 import Glibc
+import Text
 
 /// Edited frames into a file, a pipe or pictures, with the sound, subtitles, chapters and metadata of the clip they
 /// come from.
@@ -64,7 +65,7 @@ public final class MediaWriter {
     rate = filtered.frameRate
 
     let timing = try MediaWriter.timing(of: reader, outputFilters: graph.filterNames)
-    let isPictures = formatName.hasPrefix("image2")
+    let isPictures = formatName.begins(with: "image2")
     let isMPEG = codec.pointee.id == AV_CODEC_ID_MPEG1VIDEO || codec.pointee.id == AV_CODEC_ID_MPEG2VIDEO
     oneRate = isMPEG || !MediaWriter.carriesTimes(format)
     if oneRate && timing == .variable {
@@ -308,7 +309,7 @@ public final class MediaWriter {
     output.pointee.disposition = source.pointee.disposition
     let stale = ["BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS"]
     for (name, value) in OptionDictionary.entries(of: source.pointee.metadata) {
-      if name == "encoder" || name == "rotate" || stale.contains(where: { name.hasPrefix($0) }) { continue }
+      if name == "encoder" || name == "rotate" || stale.contains(where: { name.begins(with: $0) }) { continue }
       av_dict_set(&output.pointee.metadata, name, value, 0)
     }
     let kept = [

@@ -1,4 +1,5 @@
 import Tensors
+import Text
 
 /// A file of LoRA (Hu et al. 2021, arXiv:2106.09685): for some layers of a model a change of low rank. A weight W becomes
 /// W + weight * alpha / rank * up down.
@@ -67,7 +68,7 @@ struct LoRAFile: Sendable {
     var layouts: [Layout] = []
     var known: Set<String> = []
     for name in names {
-      guard let ending = Self.endings.first(where: { name.hasSuffix($0.down) }) else { continue }
+      guard let ending = Self.endings.first(where: { name.ends(with: $0.down) }) else { continue }
       let module = String(name.dropLast(ending.down.count))
       let up = module + ending.up
       let rank = file.shape(of: name)?.first ?? 0
@@ -151,7 +152,7 @@ private struct AdapterConfiguration {
       json = JSONObject(
         path: path, values: try JSONObject.decode([String: JSONValue].self, from: Array(text.utf8), path: path))
     } else {
-      let folder = file.path.lastIndex(of: "/").map { file.path[...$0] } ?? ""
+      let folder = file.path.lastPlace(ofScalar: "/").map { file.path[..<file.path.place(behind: $0)] } ?? ""
       let path = "\(folder)adapter_config.json"
       guard fileExists(path) else { return nil }
       json = try JSONObject(path: path)
@@ -160,7 +161,7 @@ private struct AdapterConfiguration {
 
   /// - Throws: `ModelError` where the file asks for what is not implemented, or says something that cannot be.
   func scale(of module: String, rank: Int) throws -> Float? {
-    let component = ["unet.", "text_encoder."].first { module.hasPrefix($0) } ?? ""
+    let component = ["unet.", "text_encoder."].first { module.begins(with: $0) } ?? ""
     func key(_ name: String) -> String { json.has(component + name) ? component + name : name }
     guard try !json.bool(key("use_dora"), default: false) else {
       throw ModelError(.unsupported, "\(json.path) says use_dora: a DoRA is not implemented")
@@ -168,7 +169,7 @@ private struct AdapterConfiguration {
     guard json.has(key("lora_alpha")) else { return nil }
     var alpha = try json.number(key("lora_alpha"), default: Double(rank), in: -1e6...1e6)
     if case .object(let pattern)? = json.values[key("alpha_pattern")] {
-      let own = pattern.keys.filter { module == $0 || module.hasSuffix(".\($0)") }.max { $0.count < $1.count }
+      let own = pattern.keys.filter { module == $0 || module.ends(with: ".\($0)") }.max { $0.count < $1.count }
       if let own {
         alpha = try JSONObject(path: json.path, values: pattern).number(own, default: alpha, in: -1e6...1e6)
       }

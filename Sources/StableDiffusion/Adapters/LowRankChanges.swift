@@ -1,4 +1,5 @@
 import Tensors
+import Text
 
 /// What LoRA files add to the weights of a model: for each network and weight the products, in the order of the files.
 struct LowRankChanges: Sendable {
@@ -39,7 +40,7 @@ struct LowRankChanges: Sendable {
       var shapes: [String: [Int]] = [:]
       for name in file.names {
         let canonical = CheckpointKeys.canonicalName(of: name, component: component)
-        guard canonical.hasSuffix(".weight"), let shape = file.shape(of: name), shape.count >= 2 else { continue }
+        guard canonical.ends(with: ".weight"), let shape = file.shape(of: name), shape.count >= 2 else { continue }
         shapes[canonical] = shape
       }
       self.shapes = shapes
@@ -109,16 +110,16 @@ struct LowRankChanges: Sendable {
   private static func target(
     of module: String, _ networks: [ModelComponent: Layers]
   ) -> (ModelComponent, String)? {
-    if let prefix = prefixes.first(where: { module.hasPrefix($0.text) }), let layers = networks[prefix.component] {
+    if let prefix = prefixes.first(where: { module.begins(with: $0.text) }), let layers = networks[prefix.component] {
       var rest = String(module.dropFirst(prefix.text.count))
       if prefix.isFlat {
-        if rest.hasPrefix("text_model_") { rest.removeFirst("text_model_".count) }
+        rest = rest.dropping(prefix: "text_model_").map(String.init) ?? rest
         return layers.flat[rest].map { (prefix.component, $0) }
       }
       return name(of: rest, prefix.component, layers).map { (prefix.component, $0) }
     }
     // PEFT and old files do not say which network they are for.
-    let rest = module.hasPrefix("base_model.model.") ? String(module.dropFirst("base_model.model.".count)) : module
+    let rest = module.dropping(prefix: "base_model.model.").map(String.init) ?? module
     for component in [ModelComponent.unet, .textEncoder] {
       if let layers = networks[component], let name = name(of: rest, component, layers) { return (component, name) }
     }
@@ -127,8 +128,8 @@ struct LowRankChanges: Sendable {
 
   /// The network that a layer's name speaks of.
   static func network(of module: String) -> ModelComponent {
-    let isText = prefixes.first { module.hasPrefix($0.text) }.map { $0.component == .textEncoder }
-    return isText ?? (module.contains("self_attn") || module.contains(".mlp.")) ? .textEncoder : .unet
+    let isText = prefixes.first { module.begins(with: $0.text) }.map { $0.component == .textEncoder }
+    return isText ?? (module.holds(text: "self_attn") || module.holds(text: ".mlp.")) ? .textEncoder : .unet
   }
 
   private static func name(of module: String, _ component: ModelComponent, _ layers: Layers) -> String? {
@@ -147,13 +148,13 @@ struct LowRankChanges: Sendable {
   /// Tensors that match nothing and are no error where a file has no others such.
   private static let harmless = [
     Harmless(what: "they change layers of the text encoder that this model does not run") { name, networks in
-      guard let place = name.firstRange(of: "encoder.layers.") ?? name.firstRange(of: "encoder_layers_"),
-        let layer = Int(name[place.upperBound...].prefix { $0.isNumber })
+      guard let place = name.firstPlace(of: "encoder.layers.") ?? name.firstPlace(of: "encoder_layers_"),
+        let layer = Int(Substring(name[place.upperBound...].unicodeScalars.prefix { $0.isDigit }))
       else { return false }
       return networks[.textEncoder]?.shapes["encoder.layers.\(layer).mlp.fc1.weight"] == nil
     },
     Harmless(what: "they change the text encoder's projection, which Stable Diffusion does not use") { name, _ in
-      name.contains("text_projection")
+      name.holds(text: "text_projection")
     },
   ]
 }

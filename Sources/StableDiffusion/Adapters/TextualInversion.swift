@@ -1,4 +1,5 @@
 import Tensors
+import Text
 
 /// A file of textual inversion (Gal et al. 2022, arXiv:2208.01618): vectors that stand in the place of a word's
 /// embeddings.
@@ -37,7 +38,7 @@ struct TextualInversion: Sendable {
       throw ModelError(
         .unsupported, "\(path) is a textual inversion for Stable Diffusion XL; use one for Stable Diffusion 1.x or 2.x")
     }
-    let params = names.filter { $0.hasPrefix(Self.webUINames.pickle) }
+    let params = names.filter { $0.begins(with: Self.webUINames.pickle) }
     let name: String
     if names.contains(Self.webUINames.safetensors) {
       (name, layout, trainedToken) = (Self.webUINames.safetensors, .webUI, nil)

@@ -1,9 +1,13 @@
 import Tensors
+import Text
 
 /// What a file or folder is that is no whole model: a LoRA, a textual inversion, one network.
 public struct FileInspection: Sendable {
   /// The description that `fatezero inspect` prints.
-  public let text: String
+  public let lines: [String]
+
+  /// The same in one.
+  public var text: String { lines.joined(separator: "\n") }
 
   /// - Parameter place: a file or folder.
   /// - Returns: nil for a whole model, which `ModelInspection` describes, and for what is nothing at all.
@@ -22,17 +26,16 @@ public struct FileInspection: Sendable {
     }
     let all = [(label: "file", text: path)] + lines
     let width = (all.map(\.label.count).max() ?? 0) + 2
-    text = all.map { $0.label + String(repeating: " ", count: width - $0.label.count) + $0.text }.joined(
-      separator: "\n")
+    self.lines = all.map { $0.label + String(repeating: " ", count: width - $0.label.count) + $0.text }
   }
 
   /// The one file of weights of a place; nil where it is, or may be, a whole model.
   private static func file(in place: String) throws -> String? {
-    guard folderExists(place) else { return place.hasSuffix(".json") ? nil : place }
+    guard folderExists(place) else { return place.ends(with: ".json") ? nil : place }
     guard !fileExists("\(place)/\(ModelDirectory.index)"), ModelDirectory.singleFile(in: place) == nil else {
       return ModelDirectory.singleFile(in: place)
     }
-    return folderEntries(place).first { $0.hasSuffix(".safetensors") || $0.hasSuffix(".bin") }.map { "\(place)/\($0)" }
+    return folderEntries(place).first { $0.ends(with: ".safetensors") || $0.ends(with: ".bin") }.map { "\(place)/\($0)" }
   }
 
   // MARK: Kinds
@@ -46,7 +49,7 @@ public struct FileInspection: Sendable {
     var kinds: [String: Int] = [:]
     for layer in lora.layers { kinds[kind(of: layer.name), default: 0] += 1 }
     let scales = Set(lora.layers.map(\.scale)).sorted()
-    let textWidth = lora.layers.first { $0.name.contains("attn2") && $0.name.contains("to_k") }
+    let textWidth = lora.layers.first { $0.name.holds(text: "attn2") && $0.name.holds(text: "to_k") }
       .flatMap { lora.file.shape(of: $0.down)?.last }
     var lines: [(label: String, text: String)] = [
       ("kind", "LoRA, in the layout of \(lora.layout.rawValue)"),
@@ -77,7 +80,7 @@ public struct FileInspection: Sendable {
       "conv_shortcut",
       "time_emb_proj", "downsamplers", "upsamplers",
     ]
-    return kinds.first { name.contains($0) } ?? "other"
+    return kinds.first { name.holds(text: $0) } ?? "other"
   }
 
   private static func lines(_ inversion: TextualInversion) -> [(label: String, text: String)] {

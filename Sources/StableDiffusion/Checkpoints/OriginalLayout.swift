@@ -1,3 +1,5 @@
+import Text
+
 /// The layout in which Stable Diffusion 1.x and 2.x were published: all networks in one file, under the names of CompVis'
 /// and Stability AI's code.
 struct OriginalLayout {
@@ -15,9 +17,9 @@ struct OriginalLayout {
   let file: any WeightFile
 
   /// Whether the text encoder is OpenCLIP's, as in 2.x.
-  var isOpenCLIP: Bool { file.names.contains { $0.hasPrefix(Self.openCLIP) } }
+  var isOpenCLIP: Bool { file.names.contains { $0.begins(with: Self.openCLIP) } }
 
-  static func isOriginal(_ file: any WeightFile) -> Bool { file.names.contains { $0.hasPrefix(unet) } }
+  static func isOriginal(_ file: any WeightFile) -> Bool { file.names.contains { $0.begins(with: unet) } }
 
   /// The weights of one network under the names of diffusers and transformers.
   /// - Throws: `ModelError`, `.notFound` where the file has none of them.
@@ -33,7 +35,7 @@ struct OriginalLayout {
   func checkEveryTensorIsKnown() throws {
     let prefixes = [Self.unet, Self.autoencoder, isOpenCLIP ? Self.openCLIP : Self.clip]
     let unknown = file.names.filter { name in
-      !prefixes.contains { name.hasPrefix($0) } && !Self.ignored.contains { Self.matches(name, $0) }
+      !prefixes.contains { name.begins(with: $0) } && !Self.ignored.contains { Self.matches(name, $0) }
     }
     guard unknown.isEmpty else {
       throw ModelError(
@@ -45,7 +47,7 @@ struct OriginalLayout {
   }
 
   private static func matches(_ name: String, _ pattern: String) -> Bool {
-    pattern.hasSuffix("*") ? name.hasPrefix(pattern.dropLast()) : name == pattern
+    pattern.ends(with: "*") ? name.begins(with: pattern.dropLast()) : name == pattern
   }
 
   // MARK: Networks
@@ -54,12 +56,12 @@ struct OriginalLayout {
     let names = parts(Self.unet)
     // A level ends with a convolution of its own, in the place of one more layer.
     let numbers = names.keys.compactMap { name -> Int? in
-      let parts = name.split(separator: ".")
+      let parts = name.pieces(at: ".")
       return parts.count > 3 && parts[0] == "input_blocks" && parts[2] == "0" && parts[3] == "op" ? Int(parts[1]) : nil
     }
     let length =
       numbers.min()
-      ?? (names.keys.filter { $0.hasPrefix("input_blocks.") && $0.hasSuffix(".in_layers.0.weight") }.count + 1)
+      ?? (names.keys.filter { $0.begins(with: "input_blocks.") && $0.ends(with: ".in_layers.0.weight") }.count + 1)
     guard (2...64).contains(length) else {
       throw ModelError(.badData, "\(file.path): the UNet's first level has \(length - 1) layers; is the file complete?")
     }
@@ -78,7 +80,7 @@ struct OriginalLayout {
 
   /// The autoencoder of a file that holds nothing else, with or without the prefix, or in diffusers' layout.
   static func autoencoder(_ file: any WeightFile) throws -> any WeightFile {
-    if file.names.contains(where: { $0.hasPrefix("decoder.up_blocks.") }) { return file }
+    if file.names.contains(where: { $0.begins(with: "decoder.up_blocks.") }) { return file }
     let layout = OriginalLayout(file: file)
     let names = layout.parts(autoencoder)
     return try layout.autoencoder(names: names.isEmpty ? layout.parts("") : names)
@@ -86,7 +88,7 @@ struct OriginalLayout {
 
   private func autoencoder(names: [String: String]) throws -> any WeightFile {
     let levels = names.keys.compactMap { name -> Int? in
-      let parts = name.split(separator: ".")
+      let parts = name.pieces(at: ".")
       return parts.count > 3 && parts[0] == "decoder" && parts[1] == "up" ? Int(parts[2]) : nil
     }
     guard let top = levels.max(), top < 16 else {
@@ -108,16 +110,16 @@ struct OriginalLayout {
   private func openCLIP() throws -> any WeightFile {
     let names = parts(Self.openCLIP)
     let layers = names.keys.compactMap { name -> Int? in
-      let parts = name.split(separator: ".")
+      let parts = name.pieces(at: ".")
       return parts.count > 2 && parts[1] == "resblocks" ? Int(parts[2]) : nil
     }
     guard let last = layers.max(), last > 0 else {
       throw ModelError(.badData, "\(file.path): its text encoder has no layers; is the file complete?")
     }
     var sources: [(String, RenamedWeights.Source)] = []
-    for (name, stored) in names where !name.hasPrefix("transformer.resblocks.\(last).") && name != "attn_mask" {
+    for (name, stored) in names where !name.begins(with: "transformer.resblocks.\(last).") && name != "attn_mask" {
       let renamed = NameRule.apply(Self.openCLIPRules, to: name)
-      guard let kind = ["weight", "bias"].first(where: { name.hasSuffix(".attn.in_proj_\($0)") }) else {
+      guard let kind = ["weight", "bias"].first(where: { name.ends(with: ".attn.in_proj_\($0)") }) else {
         sources.append((renamed, RenamedWeights.Source(name: stored)))
         continue
       }
@@ -136,7 +138,7 @@ struct OriginalLayout {
   /// Names below `prefix`, without it -> in the file.
   private func parts(_ prefix: String) -> [String: String] {
     Dictionary(
-      uniqueKeysWithValues: file.names.filter { $0.hasPrefix(prefix) }.map { (String($0.dropFirst(prefix.count)), $0) })
+      uniqueKeysWithValues: file.names.compactMap { name in name.dropping(prefix: prefix).map { (String($0), name) } })
   }
 
   // MARK: Rules

@@ -1,12 +1,14 @@
+import Text
+
 /// A checkpoint in one file, in the original layout. What such a file lacks, configurations and a vocabulary, is inferred
 /// from its weights and taken from CLIP; a folder of diffusers' configurations with the file's name but its ending, where
 /// there is one, is heeded instead (what `from_single_file(..., config=)` takes).
 enum SingleFile {
   /// Where configurations of the file may lie: its path but the ending.
-  static func folder(of path: String) -> String { path.lastIndex(of: ".").map { String(path[..<$0]) } ?? path }
+  static func folder(of path: String) -> String { path.lastPlace(ofScalar: ".").map { String(path[..<$0]) } ?? path }
 
   static func parts(_ path: String, options: Checkpoint.Options) throws -> Checkpoint.Parts {
-    guard !path.hasSuffix(".json") else {
+    guard !path.ends(with: ".json") else {
       throw ModelError(
         .unsupported,
         "\(path) is no file of weights; give the folder that diffusers saved, or a .safetensors or .ckpt file")

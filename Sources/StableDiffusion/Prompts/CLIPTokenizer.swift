@@ -1,3 +1,5 @@
+import Text
+
 /// CLIP's tokenizer: byte-level byte-pair encoding (Radford et al. 2021; Sennrich et al. 2016), from `vocab.json` and
 /// `merges.txt`. Gives the numbers of transformers' fast `CLIPTokenizer`, after the repairs of `PromptRepair`.
 public struct CLIPTokenizer: Sendable {
@@ -102,7 +104,7 @@ public struct CLIPTokenizer: Sendable {
     }
     guard let piece = pieces[token] else { return "" }
     guard ![beginToken, endToken, unknownToken].contains(token) else { return piece }
-    let isLast = piece.hasSuffix(Self.wordEnd)
+    let isLast = piece.ends(with: Self.wordEnd)
     let bytes = (isLast ? String(piece.dropLast(Self.wordEnd.count)) : piece).unicodeScalars.compactMap {
       bytesOfCharacters[$0]
     }
@@ -297,8 +299,8 @@ public struct CLIPTokenizer: Sendable {
     let lines = try fileBytes(path, limit: 8 << 20).split(separator: UInt8(ascii: "\n"))
     for (number, bytes) in lines.enumerated() {
       let line = String(decoding: bytes.last == UInt8(ascii: "\r") ? bytes.dropLast() : bytes, as: UTF8.self)
-      if line.hasPrefix("#version") { continue }
-      let sides = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+      if line.begins(with: "#version") { continue }
+      let sides = line.pieces(at: " ", keepingEmpty: true).map(String.init)
       guard sides.count == 2 else {
         throw ModelError(.badData, "\(path), line \(number + 1): \"\(line.prefix(80))\" is not a pair of pieces")
       }

@@ -1,3 +1,5 @@
+import Text
+
 /// What a prompt that was copied from a page or a document needs before it is encoded. The reference's tokenizer leaves
 /// this to the `ftfy` package; these are the repairs of that package which such a prompt meets, each with the same
 /// result. Its guesses about wrongly decoded text are left out on purpose.
@@ -33,7 +35,7 @@ enum PromptRepair {
     var result: [Unicode.Scalar] = []
     var place = 0
     while place < text.count {
-      if text[place] == "&", let stop = text[place...].prefix(27).firstIndex(of: ";"),
+      if text[place] == "&", let stop = text[place...].prefix(27).firstIndex(of: ";"),  // scalars
         let meaning = meaning(ofEntity: text[(place + 1)..<stop])
       {
         result += meaning
@@ -127,8 +129,8 @@ enum PromptRepair {
   /// The entities of HTML 4 and `&apos;`: name=code point.
   private static let namedEntities: [String: Unicode.Scalar] = {
     var table: [String: Unicode.Scalar] = [:]
-    for entry in entityList.split(separator: " ") {
-      let sides = entry.split(separator: "=")
+    for entry in entityList.pieces(at: " ") {
+      let sides = entry.pieces(at: "=")
       if sides.count == 2, let value = UInt32(sides[1], radix: 16) { table[String(sides[0])] = Unicode.Scalar(value) }
     }
     return table

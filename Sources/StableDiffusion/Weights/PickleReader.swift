@@ -1,3 +1,5 @@
+import Text
+
 /// Reads the pickles that `torch.save` writes for a dictionary of tensors, and nothing else. A pickle is a program;
 /// this is an interpreter for the few of its instructions that build plain values. A name that a pickle wants to import
 /// only ever labels a value here. No code runs, whatever the file says.
@@ -172,7 +174,7 @@ struct PickleReader {
   /// `module\nname\n`, if it is on the list.
   private mutating func allowedGlobal() throws -> String {
     let name = try line() + "." + line()
-    let parts = name.split(separator: ".", maxSplits: 1)
+    let parts = name.pieces(at: ".", maxSplits: 1)
     let isStorage = parts.count == 2 && parts[0] == "torch" && Self.storageTypes.contains(String(parts[1]))
     let isBuilder = [Self.orderedDictionary, Self.rebuildTensor, Self.rebuildParameter].contains(name)
     guard isStorage || isBuilder || Self.bystanders.contains(name) else {
@@ -185,7 +187,7 @@ struct PickleReader {
   private mutating func persistentStorage() throws -> Storage {
     guard case .tuple(let index) = try pop(), collections[index].count == 5,
       case .string("storage") = collections[index][0],
-      case .global(let type) = collections[index][1], type.hasPrefix("torch."),
+      case .global(let type) = collections[index][1], type.begins(with: "torch."),
       case .string(let key) = collections[index][2],
       case .integer(let count) = collections[index][4], count >= 0
     else { throw damaged("a reference to the numbers of a tensor is malformed") }
