@@ -179,6 +179,7 @@ format: ## Format the Swift sources in place.
 
 lint: ## Report what `make format` would change, and doubtful style.
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
+	Scripts/lint-delimiters.sh
 
 clean: ## Remove what was built and the demo's output.
 	rm -rf .build .build-tests .build-address .build-thread .build-fuzz .build-manual $(DEMO)

@@ -56,7 +56,38 @@ typedef struct plugin {
 
 // MARK: - Messages
 
-static void tell(const char *kind, const char *message) { fprintf(stderr, "fatezero: %s%s\n", kind, message); }
+// How many bytes at `text` are one character that steers a terminal or the direction of text, and which one; as in
+// Sources/Text/VisibleText.swift.
+static int steering(const unsigned char *text, unsigned *character) {
+  *character = text[0];
+  if (text[0] < 0x20 || text[0] == 0x7f) return text[0] == '\n' && text[1] == ' ' && text[2] == ' ' ? 0 : 1;
+  if ((text[0] == 0xc2 && text[1] >= 0x80 && text[1] <= 0x9f) || (text[0] == 0xd8 && text[1] == 0x9c)) {
+    *character = (text[0] & 0x1fu) << 6 | (text[1] & 0x3fu);
+    return 2;
+  }
+  if (text[0] != 0xe2 || (text[1] != 0x80 && text[1] != 0x81) || text[2] == '\0') return 0;
+  *character = 0x2000u | (text[1] & 0x3fu) << 6 | (text[2] & 0x3fu);
+  return (*character >= 0x200e && *character <= 0x200f) || (*character >= 0x2028 && *character <= 0x202e) ||
+                 (*character >= 0x2066 && *character <= 0x2069)
+             ? 3
+             : 0;
+}
+
+// A message may quote a file of settings, which must not steer the terminal.
+static void tell(const char *kind, const char *message) {
+  fprintf(stderr, "fatezero: %s", kind);
+  for (const unsigned char *place = (const unsigned char *)message; *place;) {
+    unsigned character;
+    int length = steering(place, &character);
+    if (length > 0) {
+      fprintf(stderr, "\\u{%x}", character);
+    } else {
+      fputc(*place, stderr);
+    }
+    place += length > 0 ? length : 1;
+  }
+  fputc('\n', stderr);
+}
 
 static void fail(plugin *plugin, const char *message) {
   if (!plugin->failed) {

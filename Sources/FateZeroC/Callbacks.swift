@@ -1,5 +1,6 @@
 import CFateZero
 import FateZero
+import Text
 
 /// The caller's functions, and how they are told things.
 struct Callbacks {
@@ -10,7 +11,7 @@ struct Callbacks {
   var wantsCancellation: Bool { functions.cancel.map { $0(functions.user_data) != 0 } ?? false }
 
   func log(_ level: fatezero_log_level, _ message: String) {
-    functions.log?(functions.user_data, level, message)
+    functions.log?(functions.user_data, level, message.visibleLines)
   }
 
   /// - Parameter left: Seconds to the window's end; nil while nobody knows.
@@ -30,7 +31,7 @@ struct Callbacks {
 
   func window(index: Int, waiting: [Waiting], seconds: Double, words: String, maskShare: Float?) {
     guard let tell = functions.window else { return }
-    words.withCString { words in
+    words.visible.withCString { words in
       var window = fatezero_window()
       window.struct_size = MemoryLayout<fatezero_window>.size
       (window.window, window.frames) = (Int64(index), Int64(waiting.count))

@@ -1,6 +1,7 @@
 import CFateZero
 import Synchronization
 import Tensors
+import Text
 
 /// What a `fatezero_context *` points to.
 final class Context: @unchecked Sendable {
@@ -22,7 +23,7 @@ final class Context: @unchecked Sendable {
       return try body(session)
     } catch {
       let failure = Failure(error)
-      self.error.set(failure.message)
+      self.error.set(failure.message.visibleLines)
       return failure.status
     }
   }

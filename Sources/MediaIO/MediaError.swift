@@ -16,6 +16,8 @@ public struct MediaError: Error, Sendable, CustomStringConvertible {
     case cannotCreate
     /// Reading or writing failed on the way: a full disk, a lost device.
     case io
+    /// A picture is larger than the memory that may be used.
+    case memory
     /// `isCancelled` said so.
     case cancelled
   }

@@ -13,7 +13,7 @@ public enum WaitPolicy {
     var name = [CChar](repeating: 0, count: Int(PATH_MAX))
     let length = readlink("/proc/self/exe", &name, name.count - 1)
     let file = String(decoding: name.prefix(max(length, 0)).map(UInt8.init(bitPattern:)), as: UTF8.self)
-    guard length > 0, file.split(separator: "/").last?.hasPrefix("ld") == false,
+    guard length > 0, file.utf8.split(separator: UInt8(ascii: "/")).last?.starts(with: "ld".utf8) == false,
       setenv("OMP_WAIT_POLICY", "passive", 1) == 0
     else { return }
     execv("/proc/self/exe", CommandLine.unsafeArgv)

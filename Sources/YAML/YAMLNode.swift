@@ -18,7 +18,7 @@ public struct YAMLNode: Sendable {
   /// - Throws: `YAMLError`.
   public static func read(_ text: String) throws -> YAMLNode? {
     let bytes = Array(text.utf8)
-    try withParser(of: bytes) { try checkNesting(&$0) }
+    try withParser(of: bytes) { try checkSize(&$0) }
     return try withParser(of: bytes) { parser in
       var document = yaml_document_t()
       guard yaml_parser_load(&parser, &document) != 0 else { throw YAMLError(parser) }
@@ -31,6 +31,8 @@ public struct YAMLNode: Sendable {
 
   /// Configurations nest a handful of levels.
   private static let maximumNesting = 100
+  /// libyaml compares each anchor with all others.
+  private static let maximumAnchors = 1000
 
   private static func withParser<Result>(of bytes: [UInt8], _ body: (inout yaml_parser_t) throws -> Result) throws
     -> Result
@@ -47,13 +49,26 @@ public struct YAMLNode: Sendable {
   }
 
   /// Goes through the first document's events. The time that libyaml takes grows with the square of the nesting, so that
-  /// a megabyte of brackets would keep it busy for minutes; event by event it can be stopped.
-  private static func checkNesting(_ parser: inout yaml_parser_t) throws {
-    var depth = 0
+  /// a megabyte of brackets would keep it busy for minutes; event by event it can be stopped. So does the time with the number of anchors.
+  private static func checkSize(_ parser: inout yaml_parser_t) throws {
+    var (depth, anchors) = (0, 0)
     var event = yaml_event_t()
     while true {
       guard yaml_parser_parse(&parser, &event) != 0 else { throw YAMLError(parser) }
       defer { yaml_event_delete(&event) }
+      let anchor: UnsafeMutablePointer<yaml_char_t>? =
+        switch event.type {
+        case YAML_SCALAR_EVENT: event.data.scalar.anchor
+        case YAML_SEQUENCE_START_EVENT: event.data.sequence_start.anchor
+        case YAML_MAPPING_START_EVENT: event.data.mapping_start.anchor
+        default: nil
+        }
+      if anchor != nil { anchors += 1 }
+      guard anchors <= maximumAnchors else {
+        throw YAMLError(
+          reason: "it has more than \(maximumAnchors) anchors (&name); write the values themselves",
+          line: Int(clamping: event.start_mark.line) + 1)
+      }
       switch event.type {
       case YAML_SEQUENCE_START_EVENT, YAML_MAPPING_START_EVENT:
         depth += 1

@@ -2,6 +2,7 @@ import ArgumentParser
 import FateZero
 import Glibc
 import Tensors
+import Text
 
 /// The `fatezero` command.
 @main struct FateZeroTool: ParsableCommand {
@@ -44,14 +45,29 @@ import Tensors
     }
     // A reader that goes away is an error of the write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
+    var status: Int32 = 0
     do {
       var command = try parseAsRoot()
       try command.run()
-    } catch {
-      guard let failure = CommandFailure(error) else { exit(withError: error) }
+    } catch { status = end(with: error) }
+    // The libraries' own ends are left out: OpenBLAS's waits for threads that the system may have refused it.
+    _exit(status)
+  }
+
+  /// Says what is to be said of an error, or of a wish for help.
+  /// - Returns: The exit status.
+  private static func end(with error: any Error) -> Int32 {
+    if let failure = CommandFailure(error) {
       if !failure.message.isEmpty { StandardError.line("fatezero: \(failure.message)") }
-      Glibc.exit(failure.status.rawValue)
+      return failure.status.rawValue
     }
+    let (status, message) = (exitCode(for: error).rawValue, fullMessage(for: error).visibleText)
+    guard status == 0 else {
+      StandardError.write(message + "\n")
+      return status
+    }
+    do { try StandardOutput.write(message + "\n") } catch { return end(with: error) }
+    return 0
   }
 }
 

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import StableDiffusion
 import Tensors
@@ -14,7 +15,9 @@ extension ClipEditorTests {
 
     init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false) }
 
-    private var left: [String] { Folder.names(folder.path) }
+    private var left: [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] }
+
+    private func remove(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
 
     private func inFolder(_ settings: Settings) -> Settings {
       var settings = settings
@@ -27,7 +30,7 @@ extension ClipEditorTests {
       [("clip-length", "2"), ("frame-coupling", "self+middle+previous")], [("guidance-scale", "1")],
     ])
     func theFramesAreTheSameBytes(_ changes: [(name: String, text: String)]) throws {
-      defer { Folder.remove(folder.path) }
+      defer { remove(folder.path) }
       let settings = try tests.settings { for change in changes { try $0.set(change.name, to: change.text) } }
       let frames = try tests.clip(3)
       let kept = try tests.edit(frames, [settings])
@@ -43,13 +46,13 @@ extension ClipEditorTests {
 
     /// A full disk, or one that went away: what could not be kept is computed again, and that is said.
     @Test func whatTheDiskDoesNotTakeIsComputedAgain() throws {
-      defer { Folder.remove(folder.path) }
+      defer { remove(folder.path) }
       let frames = try tests.clip(2)
       let kept = try tests.edit(frames, [tests.settings()])
       var warnings: [String] = []
       let run = try tests.edit(frames, [inFolder(tests.settings())]) { progress in
         if progress.phase == .invert, progress.step == 2 {
-          left.forEach { Folder.remove(folder.appendingPathComponent($0).path) }
+          left.forEach { remove(folder.appendingPathComponent($0).path) }
         }
       } warn: {
         warnings.append($0)
@@ -60,10 +63,11 @@ extension ClipEditorTests {
     }
 
     @Test func nothingIsLeftAfterAnErrorAndWhatAKilledRunLeftGoes() throws {
-      defer { Folder.remove(folder.path) }
+      defer { remove(folder.path) }
       let cancellation = Cancellation()
       let leftover = folder.appendingPathComponent("fatezero-record-killed").path
-      try Folder.make(leftover)
+      // As a killed run leaves it: with its list, and no lock.
+      _ = try ClaimedFolder(taking: leftover).write([1], to: "step-0.safetensors")
       #expect(throws: CancellationRequested.self) {
         try tests.edit(try tests.clip(2), [inFolder(tests.settings())], cancellation: cancellation) { progress in
           if progress.phase == .edit(0), progress.step == 1 {
@@ -77,7 +81,7 @@ extension ClipEditorTests {
 
     /// Two at once leave each other's alone.
     @Test func whatIsHeldStays() throws {
-      defer { Folder.remove(folder.path) }
+      defer { remove(folder.path) }
       let first = try RecordFolder.temporary(in: folder.path)
       let second = try RecordFolder.temporary(in: folder.path)
       #expect(first.path != second.path)
@@ -86,7 +90,7 @@ extension ClipEditorTests {
     }
 
     @Test func theRecordIsNotPlannedAsMemory() throws {
-      defer { Folder.remove(folder.path) }
+      defer { remove(folder.path) }
       let size = FrameSize(width: ClipEditorTests.size, height: ClipEditorTests.size)
       let model = try StableDiffusionModel(
         Checkpoint(path: Fixtures.oracle.appendingPathComponent("models/tinyA").path), device: nil)
@@ -99,7 +103,7 @@ extension ClipEditorTests {
     }
 
     @Test func aFolderThatIsNone() throws {
-      defer { Folder.remove(folder.path) }
+      defer { remove(folder.path) }
       let error = #expect(throws: SettingsError.self) {
         try tests.edit(try tests.clip(1), [tests.settings { $0.recordFolder = "/proc/none" }])
       }

@@ -413,7 +413,7 @@ public final class ClipEditor {
     let result = ContentDigest()
     for text in [inversion.text, contents.text, maskContents.text, plan.mask?.rawValue ?? ""] { result.add(text) }
     // Where the model lies and what may be used of the machine changes no frame.
-    let places: Set = ["model", "threads", "memory-limit", "record-dir", "record"]
+    let places = Set(["model"] + Knobs.ofMachine)
     for edit in plan.edits {
       for knob in Knobs.all where !places.contains(knob.name) { result.add(edit.settings.text(of: knob.name) ?? "") }
     }

@@ -1,3 +1,5 @@
+import Text
+
 /// A frame that another frame's self-attention reads keys and values from.
 public enum FrameReference: Sendable, Hashable {
   /// So many frames after the current one (0 itself, -1 the previous one), held within the clip.
@@ -40,7 +42,7 @@ public enum FrameReference: Sendable, Hashable {
   public static func parse(_ text: String, in name: String = "frame-coupling") throws -> [FrameReference] {
     if text == "none" { return [] }
     var list: [FrameReference] = []
-    for part in text.split(separator: "+", omittingEmptySubsequences: false) {
+    for part in text.pieces(at: "+", keepingEmpty: true) {
       guard let reference = FrameReference(Grammar.trim(String(part))) else {
         throw SettingsError(
           "\"\(part)\" is no frame; join self, previous, next, first, last, middle or numbers like -2 with +", in: name)

@@ -1,5 +1,6 @@
 import StableDiffusion
 import Tensors
+import Text
 
 /// The numbers of a run, named and shaped like the traces of the reference in Tests/Fixtures/oracle: tokens, text
 /// embeddings, latents, masks, images. Of several edits the last one is kept. A trace holds one window.
@@ -52,7 +53,7 @@ public final class Trace {
   func beginEdit(steps: Int) {
     self.steps = steps
     (states, images) = ([], [])
-    entries = entries.filter { !$0.key.hasPrefix("mask.") }
+    entries = entries.filter { !$0.key.begins(with: "mask.") }
   }
 
   func addEditStep(_ state: Tensor, window: ClipWindow) {

@@ -1,4 +1,5 @@
 import Glibc
+import Text
 
 /// The memory that this process may use.
 public enum MachineMemory {
@@ -19,12 +20,12 @@ public enum MachineMemory {
   private static var groupAvailable: Int? {
     // Version 2 has one hierarchy ("0::/path"), version 1 one per controller ("N:memory:/path").
     for line in lines(of: "/proc/self/cgroup") {
-      let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+      let parts = line.pieces(at: ":", maxSplits: 2, keepingEmpty: true)
       guard parts.count == 3 else { continue }
       let (folder, limit, usage): (String, String, String)
       if parts[1].isEmpty {
         (folder, limit, usage) = ("/sys/fs/cgroup\(parts[2])", "memory.max", "memory.current")
-      } else if parts[1].split(separator: ",").contains("memory") {
+      } else if parts[1].pieces(at: ",").contains("memory") {
         (folder, limit, usage) = (
           "/sys/fs/cgroup/memory\(parts[2])", "memory.limit_in_bytes", "memory.usage_in_bytes"
         )
@@ -50,7 +51,7 @@ public enum MachineMemory {
   }
 
   private static func field(_ name: String, of path: String) -> Int? {
-    lines(of: path).first { $0.hasPrefix(name + ":") }?.split(separator: " ").dropFirst().first.flatMap { Int($0) }
+    lines(of: path).first { $0.begins(with: name + ":") }?.pieces(at: " ").dropFirst().first.flatMap { Int($0) }
   }
 
   private static func lines(of path: String) -> [Substring] {
@@ -63,7 +64,7 @@ public enum MachineMemory {
       if count == 0 { break }
       text += buffer[..<count]
     }
-    return String(decoding: text, as: UTF8.self).split(separator: "\n")
+    return String(decoding: text, as: UTF8.self).pieces(at: "\n")
   }
 }
 

@@ -1,3 +1,5 @@
+import Text
+
 /// What turns a prompt into token ids and one id back into text. CLIP's tokenizer is one.
 public protocol PromptTokenizer {
   /// The ids of `text` from the begin-of-text token to the end-of-text token, neither cut nor padded.
@@ -38,7 +40,7 @@ public struct PromptWords: Sendable, Equatable {
     tokens = tokenizer.encode(prompt)
     switch matching {
     case .exact:
-      words = prompt.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+      words = prompt.pieces(at: " ", keepingEmpty: true).map(String.init)
       positions = Self.countingCharacters(words: words, tokens: tokens, tokenizer: tokenizer)
     case .relaxed:
       words = prompt.split { $0.isWhitespace }.map(String.init)
@@ -66,8 +68,8 @@ public struct PromptWords: Sendable, Equatable {
     var length = 0
     for (index, token) in tokens.enumerated().dropFirst().dropLast() where word < words.count {
       var text = Substring(tokenizer.decode(token))
-      while text.first == "#" { text.removeFirst() }
-      while text.last == "#" { text.removeLast() }
+      while text.begins(with: "#") { text.unicodeScalars.removeFirst() }
+      while text.ends(with: "#") { text.unicodeScalars.removeLast() }
       length += text.unicodeScalars.count
       positions[word].append(index)
       if length >= words[word].unicodeScalars.count {
@@ -95,7 +97,8 @@ public struct PromptWords: Sendable, Equatable {
 
   /// `word` in lower case, without punctuation at its ends.
   private static func bare(_ word: String) -> String {
-    let isMark = { (character: Character) in character.isPunctuation || character.isSymbol }
+    // by character: a mark and what combines with it go together
+    let isMark: (Character) -> Bool = { $0.isPunctuation || $0.isSymbol }
     let body = word.drop(while: isMark)
     guard let last = body.lastIndex(where: { !isMark($0) }) else { return "" }
     return body[...last].lowercased()

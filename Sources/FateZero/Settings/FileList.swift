@@ -1,3 +1,4 @@
+import Text
 import Glibc
 
 /// Lists of files in the notation of the settings. Names of files may hold what the notation means something else by: an
@@ -64,7 +65,7 @@ enum FileList {
 
   /// `FILE:WEIGHT` in its parts.
   private static func weighed(_ text: String) -> (file: String, weight: Double)? {
-    guard let colon = text.lastIndex(of: ":"), let weight = Double(text[text.index(after: colon)...]) else { return nil }
+    guard let colon = text.lastPlace(ofScalar: ":"), let weight = Double(text[text.place(behind: colon)...]) else { return nil }
     return (String(text[..<colon]), weight)
   }
 

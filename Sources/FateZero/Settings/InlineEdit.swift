@@ -1,3 +1,5 @@
+import Text
+
 /// An edit written into its prompt: `a [cat -> tiger] on the grass` gives the source prompt, the target prompt and the
 /// words to blend at once.
 ///
@@ -155,8 +157,8 @@ public struct InlineEdit: Sendable, Equatable {
   }
 
   private static func withoutCommonEnds(_ first: String, _ second: String) -> (String, String) {
-    var a = first.split(separator: " ")[...]
-    var b = second.split(separator: " ")[...]
+    var a = first.words[...]
+    var b = second.words[...]
     while let x = a.first, let y = b.first, x == y { (a, b) = (a.dropFirst(), b.dropFirst()) }
     while let x = a.last, let y = b.last, x == y { (a, b) = (a.dropLast(), b.dropLast()) }
     return (a.joined(separator: " "), b.joined(separator: " "))

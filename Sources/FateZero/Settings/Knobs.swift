@@ -1,4 +1,5 @@
 import StableDiffusion
+import Text
 
 /// One setting as users see it. The command's help, GStreamer's properties, the C header and the documentation are all
 /// made from this.
@@ -213,6 +214,10 @@ public enum Knobs {
       write: { $0.embeddings = try embeddings($1) }),
   ]
 
+  /// Names of the settings that say what of the machine is used and where files go. They change no frame, and belong to whoever
+  /// runs the edit.
+  public static let ofMachine = ["threads", "record", "record-dir", "memory-limit"]
+
   public static func named(_ name: String) -> Knob? { all.first { $0.name == name } }
 
   /// The knob whose name is `name` but for one or two slips.
@@ -284,7 +289,7 @@ public enum Knobs {
 
   private static func size(_ text: String) throws -> WorkingSize? {
     if text == "auto" { return nil }
-    let sides = text.split(separator: "x", omittingEmptySubsequences: false)
+    let sides = text.pieces(at: "x", keepingEmpty: true)
     guard sides.count == 2 else {
       throw SettingsError("\"\(text)\" is no size; write it like 512x320, in pixels", in: "size")
     }

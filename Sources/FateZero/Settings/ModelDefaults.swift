@@ -23,6 +23,11 @@ public enum ModelDefaults {
       if (["edit", "model", "preset", "source"] + ModelOptions.names).contains(entry.name) {
         throw SettingsError("a model's \(fileName) cannot set this", in: entry.name)
       }
+      if Knobs.ofMachine.contains(entry.name) {
+        throw SettingsError(
+          "a model's \(fileName) cannot set this: it may say how an edit is made, not where files go or what of the machine "
+            + "is used; remove it from the file", in: entry.name)
+      }
       do {
         try trial.set(entry.name, to: entry.text)
       } catch let error as SettingsError {

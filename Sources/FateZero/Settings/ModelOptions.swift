@@ -1,3 +1,4 @@
+import Text
 import Glibc
 import StableDiffusion
 
@@ -39,7 +40,7 @@ public enum ModelOptions {
   }
 
   private static func isNamed(_ name: String, _ lora: Checkpoint.LoRA) -> Bool {
-    let file = lora.path.split(separator: "/").last ?? ""
+    let file = lora.path.pieces(at: "/").last ?? ""
     return file == name || endings.contains { file == name + $0 }
   }
 
@@ -50,7 +51,7 @@ public enum ModelOptions {
   private static func file(of tag: WebUISyntax.LoRATag, beside model: String) -> String? {
     // A tag names a file, and no way to one.
     guard !tag.name.utf8.contains(UInt8(ascii: "/")), !tag.name.utf8.contains(0) else { return nil }
-    let folder = Folder.exists(model) ? model : model.lastIndex(of: "/").map { String(model[..<$0]) } ?? "."
+    let folder = Folder.exists(model) ? model : model.lastPlace(ofScalar: "/").map { String(model[..<$0]) } ?? "."
     let places = ["lora", "Lora", "loras", "LoRA"]
     let folders = [folder] + places.map { "\(folder)/\($0)" } + places.map { "\(folder)/../\($0)" }
     for folder in folders {

@@ -1,3 +1,5 @@
+import Text
+
 /// The one notation of every setting: command-line option, GStreamer property, frei0r parameter, C field, settings
 /// file.
 ///
@@ -14,25 +16,25 @@ enum Grammar {
   static func entries(_ text: String, in name: String) throws -> [Entry] {
     var entries: [Entry] = []
     var word: String?
-    var value = ""
+    var value = "".unicodeScalars
     var isEscaped = false
     func finish() {
-      let entry = Entry(word: word.map(trim), value: trim(value))
+      let entry = Entry(word: word.map(trim), value: trim(String(value)))
       if entry.word != nil || !entry.value.isEmpty { entries.append(entry) }
-      (word, value) = (nil, "")
+      (word, value) = (nil, "".unicodeScalars)
     }
-    for character in text {
+    for scalar in text.unicodeScalars {
       if isEscaped {
-        value.append(character)
+        value.append(scalar)
         isEscaped = false
         continue
       }
-      switch character {
+      switch scalar {
       case "\\": isEscaped = true
       case ",": finish()
-      case "=" where word == nil: (word, value) = (value, "")
+      case "=" where word == nil: (word, value) = (String(value), "".unicodeScalars)
       case "=": throw SettingsError("\"\(text)\" has two = in one entry; a comma separates entries", in: name)
-      default: value.append(character)
+      default: value.append(scalar)
       }
     }
     guard !isEscaped else { throw SettingsError("\"\(text)\" ends in a backslash", in: name) }
@@ -42,12 +44,12 @@ enum Grammar {
 
   /// `text` such that `entries` reads it back as one word or value.
   static func escaped(_ text: String) -> String {
-    var result = ""
-    for character in text {
-      if character == "\\" || character == "," || character == "=" { result.append("\\") }
-      result.append(character)
+    var result = "".unicodeScalars
+    for scalar in text.unicodeScalars {
+      if scalar == "\\" || scalar == "," || scalar == "=" { result.append("\\") }
+      result.append(scalar)
     }
-    return result
+    return String(result)
   }
 
   static func number(_ text: String, in range: ClosedRange<Double>, name: String) throws -> Double {
@@ -108,7 +110,7 @@ enum Grammar {
   }
 
   static func trim(_ text: String) -> String {
-    let body = text.drop { $0.isWhitespace }
+    let body = text.unicodeScalars.drop { $0.isWhitespace }
     guard let last = body.lastIndex(where: { !$0.isWhitespace }) else { return "" }
     return String(body[...last])
   }

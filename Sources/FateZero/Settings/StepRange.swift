@@ -1,3 +1,5 @@
+import Text
+
 /// A part of the denoising steps, as fractions of their number: from `start` up to, without, `end`.
 public struct StepRange: Sendable, Equatable, CustomStringConvertible {
   public var start: Double
@@ -13,7 +15,7 @@ public struct StepRange: Sendable, Equatable, CustomStringConvertible {
   /// Reads `0.8` (from the first step to 0.8) or `0.2:0.8`.
   /// - Throws: `SettingsError` unless 0 <= start <= end <= 1.
   public init(parsing text: String, in name: String) throws {
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false).map { Grammar.trim(String($0)) }
+    let parts = text.pieces(at: ":", keepingEmpty: true).map { Grammar.trim(String($0)) }
     let range: StepRange
     switch parts.count {
     case 1: range = StepRange(0, try Grammar.number(parts[0], in: 0...1, name: name))

@@ -1,3 +1,5 @@
+import Text
+
 /// What people write into prompts for AUTOMATIC1111's web UI and its relatives: `(word:1.3)`, `((word))`, `[word]`,
 /// `<lora:NAME:0.8>`, `BREAK`, `AND`. The text without it, what of it has a meaning here, and what to say of it.
 ///
@@ -182,17 +184,17 @@ struct WebUISyntax: Sendable, Equatable {
     view.append(contentsOf: scalars[(place + 1)..<end])
     let text = String(view)
     let kind = text.prefix { $0 != ":" }.lowercased()
-    return ["lora", "lyco", "hypernet"].contains(kind) && text.contains(":") ? (text, end + 1) : nil
+    return ["lora", "lyco", "hypernet"].contains(kind) && text.holds(":") ? (text, end + 1) : nil
   }
 
   private mutating func read(_ tag: String) {
-    let parts = tag.split(separator: ":", omittingEmptySubsequences: false).map { Grammar.trim(String($0)) }
+    let parts = tag.pieces(at: ":", keepingEmpty: true).map { Grammar.trim(String($0)) }
     guard parts[0].lowercased() != "hypernet", !parts[1].isEmpty else {
       note("<\(tag)>")
       return
     }
     // Weights for the text encoder and the UNet, of which there is one here, may have names.
-    let weights = parts.dropFirst(2).compactMap { part in Double(part.split(separator: "=").last ?? "") }
+    let weights = parts.dropFirst(2).compactMap { part in Double(part.pieces(at: "=").last ?? "") }
     guard let weight = parts.count > 2 ? weights.first : 1, (-100...100).contains(weight) else {
       note("<\(tag)>, which has no weight of -100 to 100")
       return

@@ -31,7 +31,8 @@ public final class FileLock {
   }
 
   private static func open(_ path: String) -> Int32 {
-    Glibc.open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
+    // What a link leads to is nobody's lock.
+    Glibc.open(path, O_CREAT | O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o600)
   }
 
   /// - Returns: false while another holds it.
@@ -56,7 +57,13 @@ public final class FileLock {
   private var isGone: Bool {
     var (here, there) = (stat(), stat())
     guard fstat(descriptor, &here) == 0 else { return false }
-    return stat(path, &there) != 0 || here.st_ino != there.st_ino || here.st_dev != there.st_dev
+    return lstat(path, &there) != 0 || here.st_ino != there.st_ino || here.st_dev != there.st_dev
+  }
+
+  /// What holds anything is no lock file, whoever made it.
+  private var isEmptyFile: Bool {
+    var status = stat()
+    return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_size == 0
   }
 
   /// - Throws: `CancellationRequested`.
@@ -68,7 +75,7 @@ public final class FileLock {
   }
 
   deinit {
-    if isHeld, removesFile { unlink(path) }
+    if isHeld, removesFile, !isGone, isEmptyFile { unlink(path) }
     close(descriptor)
   }
 }

@@ -1,7 +1,9 @@
+import Files
 import FoundationEssentials
 import Glibc
 import StableDiffusion
 import Tensors
+import Text
 
 /// Inversions on disk, for later edits of the same clip: a folder with an entry for each window of a clip, named after a
 /// digest of everything that the inversion depends on.
@@ -48,6 +50,11 @@ public final class InversionCache {
 
   private func path(_ key: String) -> String { "\(folder)/\(key)" }
 
+  /// The entry's files; nil for a folder that the cache did not make, and for a link to one.
+  private func files(of key: String) -> ClaimedFolder? {
+    OpenFolder(folder).flatMap { ClaimedFolder(key, in: $0, at: folder) }
+  }
+
   /// Where the runs that use the cache keep their finished windows; they count as its own.
   public var windowsFolder: String { "\(folder)/windows" }
 
@@ -63,9 +70,9 @@ public final class InversionCache {
   /// The inversion of that key; nil where there is none or it is damaged, which is said.
   func find(_ key: String, plan: EditPlan, frames: Int) -> Stored? {
     let path = path(key)
-    guard Folder.exists(path) else { return nil }
+    guard let files = files(of: key) else { return nil }
     do {
-      let description = try Description(path)
+      let description = try Description(files)
       let file = try SealedFile(path: "\(path)/latents.safetensors")
       let shape = [plan.scheduler.steps + 1, frames, plan.latentRows, plan.latentColumns, plan.channels]
       let stored = Stored(
@@ -73,11 +80,11 @@ public final class InversionCache {
         reconstruction: plan.reconstructionTokens == nil ? nil : try file.parts("reconstruction", shape),
         record: description.holdsAttention ? RecordFolder(path: path) : nil)
       // The entry was used now.
-      utimes("\(path)/entry.json", nil)
+      utimensat(files.folder.descriptor, Self.descriptionName, nil, AT_SYMLINK_NOFOLLOW)
       return stored
     } catch {
       warn("the cached inversion \(path) is damaged and is made anew: \(error)")
-      lock { Folder.remove(path) }
+      lock { files.remove() }
       return nil
     }
   }
@@ -113,13 +120,13 @@ public final class InversionCache {
     let record: RecordFolder?
 
     fileprivate var path: String { folder.path }
+    fileprivate var files: ClaimedFolder { folder.files }
 
     fileprivate init(key: String, folder: String, keepsAttention: Bool) throws {
       self.key = key
       // Processes on several machines may share the folder, and a number.
       let path = "\(folder)/\(key).\(UInt64.random(in: 0 ... .max)).partial"
-      try Folder.make(path)
-      self.folder = HeldFolder(path: path)
+      do throws(FileError) { self.folder = try HeldFolder(making: path) } catch { throw StorageError(error) }
       record = keepsAttention ? RecordFolder(self.folder) : nil
     }
   }
@@ -139,7 +146,10 @@ public final class InversionCache {
           + "exceeds cache-size (\(Numerals.bytes(limit)))")
     }
     do {
-      lock { makeRoom(latents + (keeps ? Int(attention) : 0)) }
+      lock {
+        removeLeft()
+        makeRoom(latents + (keeps ? Int(attention) : 0))
+      }
       return try Draft(key: key, folder: folder, keepsAttention: keeps)
     } catch {
       warn("the inversion is not cached: \(error)")
@@ -156,12 +166,12 @@ public final class InversionCache {
       if let reconstruction = inversion.reconstruction {
         tensors.append(SealedFile.entry("reconstruction", reconstruction))
       }
-      try SealedFile.write("\(draft.path)/latents.safetensors", tensors)
+      try SealedFile.write("latents.safetensors", in: draft.files, tensors)
       try Description(
         version: "\(Version.text)", source: plan.source?.prompt ?? "", frames: inversion.window.count,
         size: "\(plan.workingSize)", steps: plan.scheduler.steps, model: inversion.basis.model,
         holdsAttention: draft.record != nil
-      ).write(to: draft.path)
+      ).write(to: draft.files)
       // Another process may have been faster: its entry is as good.
       lock { _ = rename(draft.path, path(draft.key)) }
       return draft.record.map { _ in RecordFolder(path: path(draft.key)) }
@@ -175,18 +185,19 @@ public final class InversionCache {
 
   /// All entries, the one used last first.
   public func entries() -> [Entry] {
-    Folder.names(folder).compactMap { name in
-      guard name.count == 32, Folder.exists(path(name)) else { return nil }
+    guard let root = OpenFolder(folder) else { return [] }
+    return root.names.compactMap { name -> Entry? in
+      guard name.utf8.count == 32, let files = ClaimedFolder(name, in: root, at: folder) else { return nil }
       return Entry(
-        key: name, description: try? Description(path(name)), byteCount: Folder.byteCount(path(name)),
-        lastUse: Folder.modification("\(path(name))/entry.json"))
+        key: name, description: try? Description(files), byteCount: Self.byteCount(files),
+        lastUse: files.folder.status(of: Self.descriptionName).map { Int($0.st_mtim.tv_sec) } ?? 0)
     }.sorted { ($0.lastUse, $0.key) > ($1.lastUse, $1.key) }
   }
 
   /// What is wrong with an entry, file by file; empty where all is as it was written.
   public func damage(of entry: Entry) -> [String] {
     (entry.description == nil ? ["\(path(entry.key))/entry.json is damaged"] : [])
-      + Folder.names(path(entry.key)).filter { $0.hasSuffix(".safetensors") }.sorted().compactMap { name in
+      + (files(of: entry.key)?.claims ?? []).filter { $0.ends(with: ".safetensors") }.sorted().compactMap { name in
         let path = "\(path(entry.key))/\(name)"
         do { _ = try SealedFile(path: path) } catch { return "\(error)" }
         return nil
@@ -194,49 +205,50 @@ public final class InversionCache {
   }
 
   /// Removes an entry.
-  public func remove(_ entry: Entry) { lock { Folder.remove(path(entry.key)) } }
+  public func remove(_ entry: Entry) { lock { files(of: entry.key)?.remove() } }
 
   /// Removes what killed processes left, and the entries used longest ago until `bytes` or less are held.
   public func prune(to bytes: Int) {
     lock {
-      for name in Folder.names(folder) where name.hasSuffix(".partial") && HeldFolder.isLeft(path(name)) {
-        Folder.remove(path(name))
-      }
-      var windows = WindowResults.held(in: windowsFolder)
-      var total = windows.reduce(0) { $0 + $1.byteCount }
+      removeLeft()
+      var windows = WindowResults.Held(in: windowsFolder)
       var held = entries()
-      total += held.reduce(0) { $0 + $1.byteCount }
-      while total > bytes, let oldest = held.popLast() {
-        Folder.remove(path(oldest.key))
+      var total = held.reduce(0) { $0 + $1.byteCount }
+      while total + windows.byteCount > bytes, let oldest = held.popLast() {
+        files(of: oldest.key)?.remove()
         total -= oldest.byteCount
       }
-      while total > bytes, let oldest = windows.popLast() {
-        unlink(oldest.path)
-        total -= oldest.byteCount
-      }
+      windows.shrink(to: bytes - total)
     }
+  }
+
+  /// Removes what killed processes left.
+  private func removeLeft() { HeldFolder.removeLeft(in: folder) { $0.ends(with: ".partial") } }
+
+  private static func byteCount(_ files: ClaimedFolder) -> Int {
+    files.claims.reduce(0) { $0 + (files.folder.status(of: $1).map { Int($0.st_size) } ?? 0) }
   }
 
   /// Attention goes before latents, what was used longest ago before the rest.
   private func makeRoom(_ bytes: Int) {
     let held = entries()
-    var windows = WindowResults.held(in: windowsFolder)
-    var total = held.reduce(0) { $0 + $1.byteCount } + windows.reduce(0) { $0 + $1.byteCount }
+    var windows = WindowResults.Held(in: windowsFolder)
+    var total = held.reduce(0) { $0 + $1.byteCount } + windows.byteCount
     for entry in held.reversed() where total + bytes > limit {
-      guard var description = entry.description, description.holdsAttention else { continue }
-      for name in Folder.names(path(entry.key)) where name.hasPrefix("step-") { unlink("\(path(entry.key))/\(name)") }
+      guard var description = entry.description, description.holdsAttention, let files = files(of: entry.key) else {
+        continue
+      }
+      files.removeFiles(files.claims.filter { $0.begins(with: RecordFolder.namePrefix) })
       description.holdsAttention = false
-      try? description.write(to: path(entry.key))
-      total -= entry.byteCount - Folder.byteCount(path(entry.key))
+      try? description.write(to: files)
+      total -= entry.byteCount - Self.byteCount(files)
     }
     for entry in held.reversed() where total + bytes > limit {
-      total -= Folder.byteCount(path(entry.key))
-      Folder.remove(path(entry.key))
+      guard let files = files(of: entry.key) else { continue }
+      total -= Self.byteCount(files)
+      files.remove()
     }
-    while total + bytes > limit, let oldest = windows.popLast() {
-      unlink(oldest.path)
-      total -= oldest.byteCount
-    }
+    windows.shrink(to: limit - bytes - (total - windows.byteCount))
   }
 
   /// Alone among the processes that use the folder.
@@ -245,6 +257,8 @@ public final class InversionCache {
     lock?.wait()
     withExtendedLifetime(lock, body)
   }
+
+  fileprivate static let descriptionName = "entry.json"
 
   /// `entry.json`.
   public struct Description: Codable, Sendable {
@@ -262,22 +276,26 @@ public final class InversionCache {
 
 extension InversionCache.Description {
   /// - Parameter entry: The entry's folder.
-  fileprivate init(_ entry: String) throws {
-    guard let data = FileManager.default.contents(atPath: "\(entry)/entry.json"), data.count < 1 << 20 else {
-      throw StorageError("\(entry)/entry.json cannot be read")
+  fileprivate init(_ entry: ClaimedFolder) throws {
+    guard let bytes = entry.bytes(of: InversionCache.descriptionName, limit: 1 << 20) else {
+      throw StorageError("\(entry.path)/\(InversionCache.descriptionName) cannot be read")
     }
-    self = try JSONDecoder().decode(Self.self, from: data)
+    self = try JSONDecoder().decode(Self.self, from: Data(bytes))
   }
 
-  fileprivate func write(to entry: String) throws {
+  fileprivate func write(to entry: ClaimedFolder) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-    try encoder.encode(self).write(to: URL(filePath: "\(entry)/entry.json"), options: .atomic)
+    try entry.write([UInt8](try encoder.encode(self)), to: InversionCache.descriptionName)
   }
 }
 
 /// What went wrong with kept files: which, and why.
 public struct StorageError: Error, CustomStringConvertible, Sendable {
   public let description: String
-  init(_ description: String) { self.description = description }
+  /// Whether the disk is full.
+  public let isFullDisk: Bool
+
+  init(_ description: String, isFullDisk: Bool = false) { (self.description, self.isFullDisk) = (description, isFullDisk) }
+  init(_ error: FileError) { self.init(error.description, isFullDisk: error.isFullDisk) }
 }

@@ -1,6 +1,8 @@
+import Files
 import Glibc
 import StableDiffusion
 import Tensors
+import Text
 
 /// The attention of the source in files, one safetensors for each step, sealed with a digest. A step is read when its
 /// edit step comes, into memory of its own.
@@ -19,14 +21,19 @@ final class RecordFolder: Sendable {
   static func temporary(in folder: String) throws -> RecordFolder {
     let prefix = "fatezero-record-"
     return try Folder.lock(folder) {
-      for name in Folder.names(folder) where name.hasPrefix(prefix) && HeldFolder.isLeft("\(folder)/\(name)") {
-        Folder.remove("\(folder)/\(name)")
-      }
-      return RecordFolder(HeldFolder(path: try Folder.makeUnique("\(folder)/\(prefix)")))
+      HeldFolder.removeLeft(in: folder) { $0.begins(with: prefix) }
+      // Processes on several machines may share the folder, and a number.
+      let path = "\(folder)/\(prefix)\(UInt64.random(in: 0 ... .max))"
+      do throws(FileError) { return RecordFolder(try HeldFolder(making: path)) } catch { throw StorageError(error) }
     }
   }
 
-  private func file(of step: Int) -> String { "\(path)/step-\(step).safetensors" }
+  /// Of the names of the steps' files.
+  static let namePrefix = "step-"
+
+  private static func name(of step: Int) -> String { "\(namePrefix)\(step).safetensors" }
+
+  private func file(of step: Int) -> String { "\(path)/\(Self.name(of: step))" }
 
   func holds(step: Int) -> Bool { access(file(of: step), F_OK) == 0 }
 
@@ -44,7 +51,8 @@ final class RecordFolder: Sendable {
       case .map(let map): tensors.append(("\(site).map", map.shape, .tensors([map])))
       }
     }
-    try SealedFile.write(file(of: step), tensors, metadata: metadata)
+    guard let held else { throw ModelError(.badData, "cannot write to \(path), which is finished") }
+    try SealedFile.write(Self.name(of: step), in: held.files, tensors, metadata: metadata)
   }
 
   /// What is kept of these layers at a step; nil where the step is not kept.
@@ -64,8 +72,8 @@ final class RecordFolder: Sendable {
         entries[site] = .map(map)
       } else if names.contains("\(site).queries"), names.contains("\(site).keys") {
         let (queries, keys) = (try file.tensor("\(site).queries"), try file.tensor("\(site).keys"))
-        let keyFrames = (file.metadata["\(site)"] ?? "").split(separator: ";").map {
-          $0.split(separator: ",").compactMap { Int($0) }
+        let keyFrames = (file.metadata["\(site)"] ?? "").pieces(at: ";").map {
+          $0.pieces(at: ",").compactMap { Int($0) }
         }
         guard queries.shape == [frames, site.tokens, site.channels], keys.shape.count == 3,
           Array(keys.shape.dropFirst()) == [site.tokens, site.channels], keyFrames.count == frames,

@@ -1,3 +1,4 @@
+import Files
 import StableDiffusion
 import Tensors
 
@@ -31,7 +32,20 @@ struct SealedFile {
     return try (0..<shape[0]).map { try stored.rows($0..<$0 + 1).reshaped(Array(shape.dropFirst())).read() }
   }
 
-  static func write(_ path: String, _ entries: [Entry], metadata: [String: String] = [:]) throws {
-    try SafetensorsWriter.write(path, tensors: entries, metadata: metadata, isSealed: true)
+  /// Writes a file of the folder.
+  /// - Throws: `ModelError` where it cannot be written.
+  static func write(
+    _ name: String, in folder: ClaimedFolder, _ entries: [Entry], metadata: [String: String] = [:]
+  ) throws {
+    // Processes on several machines may share the folder, and a number.
+    let draft = "\(name).\(UInt64.random(in: 0 ... .max)).partial"
+    do {
+      try folder.claim(name)
+      try folder.claim(draft)
+    } catch { throw ModelError(.badData, "cannot write \(folder.path)/\(name): \(error)") }
+    defer { folder.release([draft]) }
+    try SafetensorsWriter.write(
+      "\(folder.path)/\(name)", tensors: entries, metadata: metadata, isSealed: true,
+      temporary: "\(folder.path)/\(draft)")
   }
 }

@@ -1,12 +1,15 @@
+import Files
 import Glibc
 import StableDiffusion
 import Tensors
+import Text
 
 /// Finished windows of runs that have not ended, so that one that was killed can go on where it stopped, and several can
 /// share a clip's windows: one sealed safetensors file for each, named after a digest of all that the window's frames depend
 /// on.
 public final class WindowResults {
   public let folder: String
+  private let files: ClaimedFolder
   private let reuses: Bool
   let tell: (String) -> Void
   /// Those that this run has made or used.
@@ -19,24 +22,43 @@ public final class WindowResults {
   /// - Throws: `StorageError` where the folder cannot be made or written to.
   public init(folder: String, reuses: Bool, tell: @escaping (String) -> Void) throws {
     (self.folder, self.reuses, self.tell) = (folder, reuses, tell)
-    try Folder.make(folder)
+    do throws(FileError) { files = try ClaimedFolder(taking: folder) } catch { throw StorageError(error) }
     guard access(folder, W_OK) == 0 else { throw StorageError("cannot write to the folder \(folder)") }
   }
 
   /// Names of the files of the windows that this run has made or used.
-  public var files: [String] { keys.map { "\($0).safetensors" } }
+  public var names: [String] { keys.map(Self.name) }
 
   /// The run has ended well: nobody will go on with it.
   public func runEnded() {
-    for key in keys { unlink(path(key)) }
+    files.removeFiles(names)
     keys = []
   }
 
-  /// Bytes and paths of the windows in a folder, the newest first.
-  static func held(in folder: String) -> [(path: String, byteCount: Int)] {
-    Folder.names(folder).filter { $0.hasSuffix(".safetensors") }.map { "\(folder)/\($0)" }
-      .sorted { (Folder.modification($0), $0) > (Folder.modification($1), $1) }
-      .map { ($0, Folder.size($0)) }
+  /// Finished windows in a folder.
+  struct Held {
+    private let files: ClaimedFolder?
+    /// The newest first.
+    private(set) var windows: [(name: String, byteCount: Int)] = []
+
+    init(in folder: String) {
+      files = ClaimedFolder(at: folder)
+      guard let files else { return }
+      windows = files.claims.compactMap { name in files.folder.status(of: name).map { (name, $0) } }
+        .sorted { ($0.1.st_mtim.tv_sec, $0.0) > ($1.1.st_mtim.tv_sec, $1.0) }.map { ($0.0, Int($0.1.st_size)) }
+    }
+
+    var byteCount: Int { windows.reduce(0) { $0 + $1.byteCount } }
+
+    /// Removes the oldest until `bytes` or less are held.
+    mutating func shrink(to bytes: Int) {
+      var (total, gone) = (byteCount, [String]())
+      while total > bytes, let oldest = windows.popLast() {
+        gone.append(oldest.name)
+        total -= oldest.byteCount
+      }
+      files?.removeFiles(gone)
+    }
   }
 
   // MARK: One window
@@ -50,7 +72,8 @@ public final class WindowResults {
     var kept: [CarriedFrame]
   }
 
-  private func path(_ key: String) -> String { "\(folder)/\(key).safetensors" }
+  private static func name(_ key: String) -> String { "\(key).safetensors" }
+  private func path(_ key: String) -> String { "\(folder)/\(Self.name(key))" }
 
   /// Keeps a finished window until the run has ended.
   /// - Throws: `ModelError` where the file cannot be written.
@@ -69,7 +92,7 @@ public final class WindowResults {
       if let reconstruction = frame.reconstruction { add("kept.\(position).reconstruction", reconstruction) }
       for (index, edit) in frame.edits.enumerated() { add("kept.\(position).edit.\(index)", edit) }
     }
-    try SealedFile.write(path(key), tensors, metadata: metadata)
+    try SealedFile.write(Self.name(key), in: files, tensors, metadata: metadata)
     keys.append(key)
   }
 
@@ -92,7 +115,7 @@ public final class WindowResults {
     guard reuses, access(path(key), F_OK) == 0 else { return nil }
     do { return try read(key, plan: plan, window: window, kept: kept, masks: masks) } catch {
       tell("warning: a finished window is damaged and is made anew: \(error)")
-      unlink(path(key))
+      files.removeFiles([Self.name(key)])
       return nil
     }
   }
@@ -108,7 +131,7 @@ public final class WindowResults {
         try file.parts("edit.\($0).pictures", [window.count, 1, size.height, size.width, 3])
       },
       masks: try plan.edits.indices.map { index in
-        let numbers = (file.tensors.metadata["edit.\(index).mask"] ?? "").split(separator: " ").compactMap { Int($0) }
+        let numbers = (file.tensors.metadata["edit.\(index).mask"] ?? "").pieces(at: " ").compactMap { Int($0) }
         guard numbers.count == 3, numbers.allSatisfy({ 1...1 << 16 ~= $0 }) else { return nil }
         let sum = try file.tensors.tensor("edit.\(index).mask")
         guard sum.shape == [window.count * numbers[0] * numbers[1]] else { throw file.damaged }

@@ -94,8 +94,8 @@ final class DescriptorIO {
     let name = name ?? path
     let flags = O_CLOEXEC | O_NONBLOCK | creation.flags
     var descriptor = open(path, flags, 0o666)
-    // ENXIO: a FIFO without a reader yet.
-    while descriptor < 0, errno == ENXIO || errno == EINTR {
+    // ENXIO: a FIFO without a reader yet; or a device or a socket, which nobody will come to read.
+    while descriptor < 0, errno == EINTR || errno == ENXIO && isFIFO(path) {
       if isCancelled() { throw MediaError(.cancelled, "\(name): cancelled") }
       poll(nil, 0, pollInterval)
       descriptor = open(path, flags, 0o666)
@@ -103,6 +103,12 @@ final class DescriptorIO {
     guard descriptor >= 0 else { throw MediaError(code: -errno, name, as: .cannotCreate) }
     return try DescriptorIO(
       name: path, descriptor: descriptor, ownsDescriptor: true, forWriting: true, isCancelled: isCancelled)
+  }
+
+  /// Leaves `errno` alone but for a path that is gone.
+  private static func isFIFO(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
   }
 
   // MARK: libav's callbacks

@@ -1,6 +1,7 @@
 import CLibAV
 import Glibc
 import Synchronization
+import Text
 
 /// libav's log, kept off stderr: what it says while a call fails becomes part of that call's error.
 enum LibAVLog {
@@ -17,6 +18,12 @@ enum LibAVLog {
   /// Call before the first use of libav. Repeated calls do nothing.
   static func start() { _ = capture }
 
+  /// The error lines of this thread that nobody has taken.
+  static var errors: [String] {
+    let thread = pthread_self()
+    return lines.withLock { $0.filter { $0.thread == thread }.map(\.text) }
+  }
+
   /// The error lines of this thread since the last call.
   static func takeErrors() -> [String] {
     let thread = pthread_self()
@@ -30,7 +37,7 @@ enum LibAVLog {
 
   static func add(level: CInt, _ line: String) {
     guard level <= AV_LOG_ERROR else { return }
-    let text = line.split(whereSeparator: \.isNewline).joined(separator: " ")
+    let text = line.pieces(at: "\n").joined(separator: " ").visible
     guard !text.isEmpty else { return }
     let thread = pthread_self()
     lines.withLock { lines in

@@ -1,4 +1,5 @@
 import CLibAV
+import Text
 
 /// How a clip stores its colours.
 struct PictureProperties {
@@ -14,7 +15,7 @@ struct PictureProperties {
     pixelFormat = frame.pixelFormat
     matrix = values.colorspace
     range = values.color_range
-    if range == AVCOL_RANGE_UNSPECIFIED && pixelFormat.name.hasPrefix("yuvj") { range = AVCOL_RANGE_JPEG }
+    if range == AVCOL_RANGE_UNSPECIFIED && pixelFormat.name.begins(with: "yuvj") { range = AVCOL_RANGE_JPEG }
     primaries = values.color_primaries
     transfer = values.color_trc
     chromaLocation = values.chroma_location

@@ -1,4 +1,5 @@
 import CLibAV
+import Text
 
 extension AVPixelFormat {
   /// - Throws: a usage error for a name libav does not know, or a format libswscale cannot make.
@@ -36,7 +37,7 @@ extension AVPixelFormat {
   }
 
   /// The yuvj formats are full range by name; grey ones are where nothing is said.
-  var impliesFullRange: Bool { name.hasPrefix("yuvj") || name.hasPrefix("gray") || name.hasPrefix("ya") }
+  var impliesFullRange: Bool { name.begins(with: "yuvj") || name.begins(with: "gray") || name.begins(with: "ya") }
 
   /// Members of a list as libav gives it, closed by `AV_PIX_FMT_NONE`.
   static func list(_ pointer: UnsafePointer<AVPixelFormat>?) -> [AVPixelFormat] {

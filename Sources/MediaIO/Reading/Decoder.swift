@@ -4,7 +4,7 @@ import CLibAV
 final class Decoder {
   let context: UnsafeMutablePointer<AVCodecContext>
 
-  init(stream: UnsafeMutablePointer<AVStream>, in name: String) throws {
+  init(stream: UnsafeMutablePointer<AVStream>, in name: String, maximumPixels: Int? = nil) throws {
     let parameters = stream.pointee.codecpar!
     let codecName = String(cString: avcodec_get_name(parameters.pointee.codec_id))
     guard let codec = Decoder.transparent(for: stream) ?? avcodec_find_decoder(parameters.pointee.codec_id) else {
@@ -15,6 +15,7 @@ final class Decoder {
     try check(avcodec_parameters_to_context(context, parameters), "\(name): \(codecName)", as: .badData)
     context.pointee.pkt_timebase = stream.pointee.time_base
     context.pointee.thread_count = 0
+    if let maximumPixels { context.pointee.max_pixels = Int64(maximumPixels) }
     try check(avcodec_open2(context, codec, nil), "\(name): opening the \(codecName) decoder", as: .badData)
   }
 

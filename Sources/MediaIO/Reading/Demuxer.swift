@@ -1,5 +1,6 @@
 import CLibAV
 import Glibc
+import Text
 
 /// An opened container: streams and packets.
 final class Demuxer {
@@ -11,16 +12,21 @@ final class Demuxer {
   private let signature: FileSignature?
   /// Told of what is wrong with the times of packets, once for each kind.
   var warn: (String) -> Void = { _ in }
+  /// Of a picture; nil: any number.
+  let maximumPixels: Int?
   private let interrupt: Interrupt
   private let confinement: InputConfinement
   private var clock = ClipClock(mayRestart: false, origin: nil)
 
-  /// - Parameter path: `-` for standard input, a path, or an address with a scheme libav knows.
+  /// - Parameters:
+  ///   - path: `-` for standard input, a path, or an address with a scheme libav knows.
+  ///   - maximumPixels: Of a picture; nil: any number.
   init(
-    path: String, format: String?, options: [(String, String)], isCancelled: @escaping @Sendable () -> Bool
+    path: String, format: String?, options: [(String, String)], maximumPixels: Int? = nil, isCancelled: @escaping @Sendable () -> Bool
   ) throws {
     LibAVLog.start()
     name = path == "-" ? "standard input" : path
+    self.maximumPixels = maximumPixels
     interrupt = Interrupt(isCancelled)
     var inputFormat: UnsafePointer<AVInputFormat>?
     if let format {
@@ -28,7 +34,7 @@ final class Demuxer {
       guard inputFormat != nil else { throw MediaError(.usage, "--input-format \(format): libav has no such format") }
     }
     // libav's own way to write a path as an address.
-    let local = path.hasPrefix("file:") && access(path, F_OK) != 0 ? String(path.dropFirst("file:".count)) : path
+    let local = path.begins(with: "file:") && access(path, F_OK) != 0 ? String(path.dropFirst("file:".count)) : path
     if path == "-" {
       io = try .standardInput(isCancelled: isCancelled)
     } else if local.contains("://"), access(local, F_OK) != 0 {
@@ -63,8 +69,32 @@ final class Demuxer {
     if let unknown = dictionary.names.first {
       throw MediaError(.usage, "\(name): an input of format \(formatName) has no option \(unknown)")
     }
-    try check(avformat_find_stream_info(opened, nil), name, as: .badData)
+    try findStreams()
     clock = ClipClock(mayRestart: beginsAnywhere, origin: Timestamp(opened.pointee.start_time, microsecondTimeBase))
+  }
+
+  /// Reads what the container does not say of its streams from their first packets. Pictures are not decoded where they are too
+  /// large.
+  private func findStreams() throws {
+    let limits = (0..<context.pointee.nb_streams).map { _ in
+      OptionDictionary(maximumPixels.map { [("max_pixels", "\($0)")] } ?? [])
+    }
+    var options = limits.map(\.pointer)
+    defer { for (limit, option) in zip(limits, options) { limit.pointer = option } }
+    try check(avformat_find_stream_info(context, &options), name, as: .badData)
+    guard let maximumPixels else { return }
+    // "Picture size 30000x30000 exceeds specified max pixel count 67108864, ..."
+    var size = LibAVLog.errors.first { $0.holds(text: "max pixel count") }?.words.dropFirst(2).first.map(String.init)
+    for stream in streams where stream.pointee.codecpar.pointee.codec_type == AVMEDIA_TYPE_VIDEO {
+      let (width, height) = (stream.pointee.codecpar.pointee.width, stream.pointee.codecpar.pointee.height)
+      if Int(max(width, 0)) * Int(max(height, 0)) > maximumPixels { size = "\(width)x\(height)" }
+    }
+    guard let size else { return }
+    _ = LibAVLog.takeErrors()
+    throw MediaError(
+      .memory,
+      "\(name): a picture of \(size) pixels does not fit the memory that may be used, which holds \(maximumPixels) pixels; "
+        + "raise memory-limit or make the picture smaller")
   }
 
   /// Finds out what an input is before a demuxer reads it.

@@ -1,3 +1,4 @@
+import Text
 import CLibAV
 
 /// What a file is that was given as a clip, told by its first bytes.
@@ -134,16 +135,16 @@ struct FileSignature: Equatable {
     guard let text = readable(head) else { return nil }
     let lower = text.lowercased()
     let trimmed = lower.drop { $0.isWhitespace }
-    if trimmed.hasPrefix("#extm3u") {
+    if trimmed.begins(with: "#extm3u") {
       return lower.contains("#ext-x-")
         ? playlist("an HLS playlist", format: "hls") : playlist("an M3U playlist", format: "m3u")
     }
-    if trimmed.hasPrefix("ffconcat version") { return playlist("a concat playlist", format: "concat") }
-    if trimmed.hasPrefix("[playlist]") { return playlist("a PLS playlist", format: "pls") }
-    if trimmed.hasPrefix("<asx") || trimmed.hasPrefix("[reference]") {
+    if trimmed.begins(with: "ffconcat version") { return playlist("a concat playlist", format: "concat") }
+    if trimmed.begins(with: "[playlist]") { return playlist("a PLS playlist", format: "pls") }
+    if trimmed.begins(with: "<asx") || trimmed.begins(with: "[reference]") {
       return playlist("an ASX playlist", format: "asx")
     }
-    if trimmed.hasPrefix("<") {
+    if trimmed.begins(with: "<") {
       // In the first element, or in one behind the declaration and comments.
       let names = [
         ("<mpd", "a DASH playlist", "dash"), ("<compositionplaylist", "an IMF playlist", "imf"),
@@ -152,20 +153,20 @@ struct FileSignature: Equatable {
       ]
       for (mark, name, format) in names where lower.contains(mark) { return playlist(name, format: format) }
     }
-    if trimmed.hasPrefix("v=0"), lower.contains("\no=") || lower.contains("\nm=") {
+    if trimmed.begins(with: "v=0"), lower.contains("\no=") || lower.contains("\nm=") {
       return playlist("a session description (SDP)", format: "sdp")
     }
-    if trimmed.hasPrefix("<!doctype html") || trimmed.hasPrefix("<html") {
+    if trimmed.begins(with: "<!doctype html") || trimmed.begins(with: "<html") {
       return FileSignature(.other, "a web page", "the download was not the clip; see it in a browser")
     }
-    if trimmed.hasPrefix("version https://git-lfs") {
+    if trimmed.begins(with: "version https://git-lfs") {
       return FileSignature(.other, "a Git LFS pointer", "get the file itself with git lfs pull")
     }
-    if trimmed.hasPrefix("webvtt") || trimmed.hasPrefix("[script info]") || lower.contains("-->") && isNumbered(trimmed)
+    if trimmed.begins(with: "webvtt") || trimmed.begins(with: "[script info]") || lower.contains("-->") && isNumbered(trimmed)
     {
       return FileSignature(.text, "a subtitle file", "give the clip that it belongs to")
     }
-    if trimmed.hasPrefix("{\"") || trimmed.hasPrefix("[{") || trimmed.hasPrefix("{\n") || trimmed.hasPrefix("{\r") {
+    if trimmed.begins(with: "{\"") || trimmed.begins(with: "[{") || trimmed.begins(with: "{\n") || trimmed.begins(with: "{\r") {
       return FileSignature(.text, "a JSON file", "give a clip or a folder of pictures")
     }
     return FileSignature(.text, "a text file", "give a clip or a folder of pictures")

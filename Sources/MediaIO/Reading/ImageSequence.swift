@@ -1,5 +1,6 @@
 import CLibAV
 import Glibc
+import Text
 
 /// Numbered or listed picture files: where they are and what the next one is called.
 enum ImageSequence {
@@ -13,22 +14,17 @@ enum ImageSequence {
 
     /// nil if the last component has no `%d` or `%0Nd`.
     init?(_ path: String) {
-      let slash = path.lastIndex(of: "/")
+      let slash = path.lastPlace(ofScalar: "/")
       directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-      let name = slash.map { path[path.index(after: $0)...] } ?? path[...]
-      guard let percent = name.firstIndex(of: "%") else { return nil }
-      var next = name.index(after: percent)
-      var digits = ""
-      while next < name.endIndex, name[next].isASCII, name[next].isNumber {
-        digits.append(name[next])
-        next = name.index(after: next)
-      }
-      guard next < name.endIndex, name[next] == "d", digits.isEmpty || digits.hasPrefix("0"),
-        let width = digits.isEmpty ? 0 : Int(digits), width <= 20
+      let name = slash.map { path[path.place(behind: $0)...] } ?? path[...]
+      guard let percent = name.firstPlace(ofScalar: "%") else { return nil }
+      let digits = name[name.place(behind: percent)...].unicodeScalars.prefix { $0.isDigit }
+      guard let last = name[digits.endIndex...].unicodeScalars.first, last == "d", digits.first ?? "0" == "0",
+        let width = digits.isEmpty ? 0 : Int(Substring(digits)), width <= 20
       else { return nil }
       self.width = width
       prefix = String(name[..<percent])
-      suffix = String(name[name.index(after: next)...])
+      suffix = String(name[name.place(behind: digits.endIndex)...])
     }
 
     func name(_ number: Int) -> String {
@@ -38,10 +34,12 @@ enum ImageSequence {
 
     /// The number in a file name of this pattern.
     func number(in name: String) -> Int? {
-      guard name.hasPrefix(prefix), name.hasSuffix(suffix), name.utf8.count > prefix.utf8.count + suffix.utf8.count
+      guard name.begins(with: prefix), name.ends(with: suffix), name.utf8.count > prefix.utf8.count + suffix.utf8.count
       else { return nil }
-      let digits = name.dropFirst(prefix.count).dropLast(suffix.count)
-      guard digits.allSatisfy({ $0.isASCII && $0.isNumber }), let number = Int(digits) else { return nil }
+      let digits = name.utf8.dropFirst(prefix.utf8.count).dropLast(suffix.utf8.count)
+      guard digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let number = Int(Substring(digits)) else {
+        return nil
+      }
       return self.name(number) == name ? number : nil
     }
   }
@@ -49,7 +47,7 @@ enum ImageSequence {
   /// The files a directory or pattern stands for, in order; nil if `path` is neither.
   static func files(at path: String) throws -> [String]? {
     if isDirectory(path) {
-      let files = try names(in: path).filter { !$0.hasPrefix(".") && isPicture($0) }.sorted(by: NameOrder.precedes)
+      let files = try names(in: path).filter { !$0.begins(with: ".") && isPicture($0) }.sorted(by: NameOrder.precedes)
       if files.isEmpty { throw try noPictures(in: path) }
       return files.map { path + "/" + $0 }
     }
@@ -63,7 +61,7 @@ enum ImageSequence {
   }
 
   private static func noPictures(in path: String) throws -> MediaError {
-    let names = try names(in: path).filter { !$0.hasPrefix(".") }.sorted(by: NameOrder.precedes)
+    let names = try names(in: path).filter { !$0.begins(with: ".") }.sorted(by: NameOrder.precedes)
     var advice = ""
     if names.contains("model_index.json") {
       advice = "; it is a model's folder, which --model takes"
@@ -87,8 +85,8 @@ enum ImageSequence {
   /// By its extension, as libav's own picture formats have it.
   static func isPicture(_ name: String) -> Bool {
     // libav takes a numbered name for pictures where it knows the extension.
-    let file = name.lastIndex(of: "/").map { name[name.index(after: $0)...] } ?? name[...]
-    guard let dot = file.lastIndex(of: "."), let format = av_guess_format(nil, "%d" + file[dot...], nil) else {
+    let file = name.lastPlace(ofScalar: "/").map { name[name.place(behind: $0)...] } ?? name[...]
+    guard let dot = file.lastPlace(ofScalar: "."), let format = av_guess_format(nil, "%d" + file[dot...], nil) else {
       return false
     }
     return String(cString: format.pointee.name) == "image2"
@@ -116,6 +114,7 @@ final class ImageSequenceSource: DecodedFrames {
   let codecName: String
   private let files: [String]
   private let options: [(String, String)]
+  private let maximumPixels: Int?
   private let isCancelled: @Sendable () -> Bool
   private var next = 0
   private var matrix: [Int32] = []
@@ -123,6 +122,7 @@ final class ImageSequenceSource: DecodedFrames {
   init(files: [String], options: InputOptions, isCancelled: @escaping @Sendable () -> Bool) throws {
     self.files = files
     self.options = options.demuxerOptions
+    maximumPixels = options.maximumPixels
     self.isCancelled = isCancelled
     count = files.count
     var rate = AVRational(num: 25, den: 1)
@@ -131,7 +131,8 @@ final class ImageSequenceSource: DecodedFrames {
     }
     frameRate = rate
     timeBase = AVRational(num: rate.den, den: rate.num)
-    let first = try Demuxer(path: files[0], format: nil, options: self.options, isCancelled: isCancelled)
+    let first = try Demuxer(
+      path: files[0], format: nil, options: self.options, maximumPixels: maximumPixels, isCancelled: isCancelled)
     formatName = first.formatName
     codecName = String(cString: avcodec_get_name(try first.videoStream().pointee.codecpar.pointee.codec_id))
   }
@@ -139,9 +140,10 @@ final class ImageSequenceSource: DecodedFrames {
   func next(into frame: Frame) throws -> Bool {
     guard next < files.count else { return false }
     let file = files[next]
-    let demuxer = try Demuxer(path: file, format: nil, options: options, isCancelled: isCancelled)
+    let demuxer = try Demuxer(
+      path: file, format: nil, options: options, maximumPixels: maximumPixels, isCancelled: isCancelled)
     let stream = try demuxer.videoStream()
-    let decoder = try Decoder(stream: stream, in: file)
+    let decoder = try Decoder(stream: stream, in: file, maximumPixels: maximumPixels)
     let packet = try Packet()
     while demuxer.read(into: packet) >= 0 {
       if packet.pointer.pointee.stream_index == stream.pointee.index {

@@ -20,11 +20,17 @@ public struct InputOptions: Sendable {
   public var frames: Int?
   /// Further options of the demuxer.
   public var demuxerOptions: [(String, String)]
+  /// Most pixels of a picture, which is asked before it is decoded; nil: any number.
+  public var maximumPixels: Int?
+
+  /// How many pixels a picture may have that is decoded and converted within some memory: 8 bytes each where they are deepest,
+  /// and copies with 3.
+  public static func pixels(within bytes: Int) -> Int { bytes / 16 }
 
   public init(
     format: String? = nil, videoSize: (width: Int, height: Int)? = nil, pixelFormat: String? = nil,
     framerate: String? = nil, filter: String? = nil, start: Double? = nil, duration: Double? = nil,
-    frames: Int? = nil, demuxerOptions: [(String, String)] = []
+    frames: Int? = nil, demuxerOptions: [(String, String)] = [], maximumPixels: Int? = nil
   ) {
     self.format = format
     self.videoSize = videoSize
@@ -35,6 +41,7 @@ public struct InputOptions: Sendable {
     self.duration = duration
     self.frames = frames
     self.demuxerOptions = demuxerOptions
+    self.maximumPixels = maximumPixels
   }
 
   /// What goes to the demuxer, by libav's names.

@@ -32,7 +32,8 @@ struct OpenedInput {
       isRepeatable = true
     } else {
       let demuxer = try Demuxer(
-        path: path, format: options.format, options: options.libavOptions, isCancelled: isCancelled)
+        path: path, format: options.format, options: options.libavOptions, maximumPixels: options.maximumPixels,
+        isCancelled: isCancelled)
       let video = try StreamSource(demuxer: demuxer, warn: warn)
       source = video
       (formatName, codecName) = (demuxer.formatName, video.codecName)

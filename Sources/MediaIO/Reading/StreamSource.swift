@@ -28,7 +28,7 @@ final class StreamSource: DecodedFrames {
     timeBase = stream.pointee.time_base
     frameRate = av_guess_frame_rate(demuxer.context, stream, nil)
     rising = RisingTimes(timeBase: timeBase, rate: frameRate)
-    decoder = try Decoder(stream: stream, in: demuxer.name)
+    decoder = try Decoder(stream: stream, in: demuxer.name, maximumPixels: demuxer.maximumPixels)
     _ = LibAVLog.takeErrors()
   }
 

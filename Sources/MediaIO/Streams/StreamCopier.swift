@@ -1,4 +1,5 @@
 import CLibAV
+import Text
 
 /// Takes every stream beside the video into one output: as it is where the container can hold it, converted where the
 /// container has a default for it, else not, with a warning.

@@ -1,4 +1,5 @@
 import CLibAV
+import Text
 
 /// The encoder a container gets unless one is named, and the settings an encoder gets unless they are given.
 enum EncoderDefaults {
@@ -11,7 +12,7 @@ enum EncoderDefaults {
     if name == "webm", let codec = avcodec_find_encoder_by_name("libvpx-vp9") { return codec }
     if name == "nut", let codec = avcodec_find_encoder(AV_CODEC_ID_RAWVIDEO) { return codec }
     var id = av_guess_codec(format, nil, path, nil, AVMEDIA_TYPE_VIDEO)
-    if name.hasPrefix("image2"), !ImageSequence.isPicture(path) { id = AV_CODEC_ID_PNG }
+    if name.begins(with: "image2"), !ImageSequence.isPicture(path) { id = AV_CODEC_ID_PNG }
     guard id != AV_CODEC_ID_NONE else { throw MediaError(.usage, "\(path): the format \(name) holds no video") }
     guard let codec = avcodec_find_encoder(id) else {
       throw MediaError(
@@ -108,7 +109,7 @@ enum EncoderDefaults {
     }
     let full =
       format.bitDepth > 8
-      ? AV_PIX_FMT_YUV444P10LE : format.name.hasPrefix("yuvj") ? AV_PIX_FMT_YUVJ444P : AV_PIX_FMT_YUV444P
+      ? AV_PIX_FMT_YUV444P10LE : format.name.begins(with: "yuvj") ? AV_PIX_FMT_YUVJ444P : AV_PIX_FMT_YUV444P
     if asked == nil, !offered.isEmpty, offered.contains(full) { return full }
     throw MediaError(
       .usage,

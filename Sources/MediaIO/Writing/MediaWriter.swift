@@ -1,5 +1,6 @@
 import CLibAV
 import Glibc
+import Text
 
 /// Edited frames into a file, a pipe or pictures, with the sound, subtitles, chapters and metadata of the clip they
 /// come from.
@@ -75,7 +76,7 @@ public final class MediaWriter {
     rate = filtered.frameRate
 
     let timing = try MediaWriter.timing(of: reader, outputFilters: graph.filterNames)
-    let isPictures = formatName.hasPrefix("image2")
+    let isPictures = formatName.begins(with: "image2")
     let isMPEG = codec.pointee.id == AV_CODEC_ID_MPEG1VIDEO || codec.pointee.id == AV_CODEC_ID_MPEG2VIDEO
     oneRate = isMPEG || !MediaWriter.carriesTimes(format)
     if oneRate && timing == .variable {
@@ -346,7 +347,7 @@ public final class MediaWriter {
   ) throws -> UnsafeMutablePointer<AVStream> {
     var video: UnsafeMutablePointer<AVStream>?
     var streams = reader.stream?.demuxer.streams ?? []
-    if String(cString: context.pointee.oformat.pointee.name).hasPrefix("mxf") {
+    if String(cString: context.pointee.oformat.pointee.name).begins(with: "mxf") {
       // It must be the first one there.
       streams = streams.filter { $0 == reader.stream?.stream } + streams.filter { $0 != reader.stream?.stream }
     }
@@ -389,7 +390,7 @@ public final class MediaWriter {
     let stale = ["BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS"]
     for (name, value) in OptionDictionary.entries(of: source.pointee.metadata) {
       if ["encoder", "rotate", "alpha_mode"].contains(name.lowercased())
-        || stale.contains(where: { name.hasPrefix($0) })
+        || stale.contains(where: { name.begins(with: $0) })
       {
         continue
       }

@@ -1,8 +1,10 @@
 import CLibAV
+import Files
 import Glibc
+import Text
 
-/// Where an output goes, and how it gets there: pipes and devices directly, files and pictures under a temporary name
-/// until they are complete.
+/// Where an output goes, and how it gets there: pipes and devices directly, files and pictures in a folder of a temporary
+/// name until they are complete.
 final class OutputFile {
   /// The path, or "standard output".
   let name: String
@@ -13,6 +15,7 @@ final class OutputFile {
   private enum Destination {
     case standardOutput
     case direct(String)
+    /// The file is written in the directory `temporary`, and whatever else the muxer writes beside it.
     case file(temporary: String, final: String)
     /// Pictures are written to `temporary`, a directory, and then moved into `final`.
     case pictures(temporary: String, final: ImageSequence.Pattern, isNew: Bool)
@@ -26,7 +29,8 @@ final class OutputFile {
   private var nested: [UnsafeMutablePointer<AVIOContext>: DescriptorIO] = [:]
   /// The first error of a nested file; muxers do not look.
   private var nestedError: Int32 = 0
-  private var exists = false
+  /// What is not complete; nil before the output is opened, after its end, and for what is written directly.
+  private var unfinished: HeldFolder?
 
   /// Decides and checks; nothing is created yet.
   /// - Parameter input: the input, which must not be the output as well.
@@ -42,12 +46,14 @@ final class OutputFile {
     let isPictures = String(cString: format.pointee.name) == "image2"
     isSinglePicture = isPictures && !OutputFile.isDirectoryName(path) && ImageSequence.Pattern(path) == nil
 
-    let mark = ".fatezero-\(getpid())-\(UInt32.random(in: .min ... .max))"
+    let mark = "\(OutputFile.mark)\(getpid())-\(UInt32.random(in: .min ... .max))"
     if path == "-" {
       if isatty(STDOUT_FILENO) == 1 {
         throw MediaError(.usage, "standard output is a terminal: send it to a file or a program, or name an output")
       }
       destination = .standardOutput
+    } else if kind == S_IFSOCK {
+      throw MediaError(.cannotCreate, "\(path): this is a socket, which nothing can be written to as to a file")
     } else if let kind, kind != S_IFREG, kind != S_IFDIR {
       destination = .direct(path)
     } else if isPictures && !isSinglePicture {
@@ -89,9 +95,9 @@ final class OutputFile {
     switch destination {
     case .standardOutput: "-"
     case .direct(let path): path
-    case .file(let temporary, _): temporary
+    case .file(let temporary, let final): temporary + "/" + OutputFile.fileName(final)
     case .pictures(let temporary, let final, _):
-      (temporary + "/").split(separator: "%", omittingEmptySubsequences: false).joined(separator: "%%")
+      (temporary + "/").exchanging("%", for: "%%")
         + final.prefix + "%0\(final.width)d" + final.suffix
     }
   }
@@ -109,13 +115,15 @@ final class OutputFile {
       let io = try DescriptorIO.writing(path, .existing, isCancelled: isCancelled)
       if isatty(io.descriptor) == 1 { throw MediaError(.usage, "\(path) is a terminal: a clip cannot go there") }
       self.io = io
-    case .file(let temporary, _):
-      if !opensItself { io = try .writing(temporary, .new, named: name, isCancelled: isCancelled) }
-    case .pictures(let temporary, _, _):
-      if mkdir(temporary, 0o777) != 0 { throw MediaError(code: -errno, name, as: .cannotCreate) }
+    case .file(let temporary, let final):
+      let folder = try makeFolder(temporary)
+      if !opensItself {
+        let file = OutputFile.fileName(final)
+        try OutputFile.claim(file, in: folder)
+        io = try .writing(temporary + "/" + file, .new, named: name, isCancelled: isCancelled)
+      }
+    case .pictures(let temporary, _, _): _ = try makeFolder(temporary)
     }
-    exists = true
-    if let temporary { TemporaryOutputs.add(temporary) }
     context.pointee.pb = opensItself ? nil : io?.context
     context.pointee.opaque = Unmanaged.passUnretained(self).toOpaque()
     context.pointee.io_open = { context, result, url, flags, _ in
@@ -128,6 +136,27 @@ final class OutputFile {
     }
   }
 
+  /// Makes the folder of what is not complete; what killed processes left of the same output goes.
+  private func makeFolder(_ path: String) throws -> ClaimedFolder {
+    var beginning = OutputFile.fileName(path)[...]
+    while let last = beginning.unicodeScalars.last, last.isDigit || last == "-" {
+      beginning.unicodeScalars.removeLast()
+    }
+    HeldFolder.removeLeft(in: OutputFile.folder(of: path)) { $0.begins(with: "\(beginning)-") }
+    let folder: HeldFolder
+    do throws(FileError) { folder = try HeldFolder(making: path) } catch {
+      throw error.code == 0
+        ? MediaError(.cannotCreate, "\(self.name): \(error)") : MediaError(code: -error.code, self.name, as: .cannotCreate)
+    }
+    unfinished = folder
+    TemporaryOutputs.add(folder)
+    return folder.files
+  }
+
+  private static func claim(_ file: String, in folder: ClaimedFolder) throws {
+    do { try folder.claim(file) } catch { throw MediaError(.io, "\(error)") }
+  }
+
   private static func of(_ context: UnsafeMutablePointer<AVFormatContext>) -> OutputFile {
     Unmanaged<OutputFile>.fromOpaque(context.pointee.opaque).takeUnretainedValue()
   }
@@ -136,6 +165,11 @@ final class OutputFile {
     _ path: String, flags: Int32, _ result: UnsafeMutablePointer<UnsafeMutablePointer<AVIOContext>?>
   ) -> Int32 {
     do {
+      if flags & AVIO_FLAG_WRITE != 0, let unfinished, let file = path.dropping(prefix: unfinished.path + "/") {
+        try OutputFile.claim(String(file), in: unfinished.files)
+        // Some write a file under this ending before it gets its name.
+        if file.ends(with: ".tmp") { try OutputFile.claim(String(file.dropLast(4)), in: unfinished.files) }
+      }
       let file =
         flags & AVIO_FLAG_WRITE != 0
         ? try DescriptorIO.writing(path, .emptied, isCancelled: isCancelled)
@@ -172,23 +206,36 @@ final class OutputFile {
     io = nil
     switch destination {
     case .standardOutput, .direct: break
-    case .file(let temporary, let final): try move(temporary, to: final)
-    case .pictures(let temporary, let final, true): try move(temporary, to: final.directory)
-    case .pictures(let temporary, let final, false):
-      for file in try ImageSequence.names(in: temporary) {
-        try move(temporary + "/" + file, to: final.directory + "/" + file)
+    case .file(let temporary, let final):
+      let file = OutputFile.fileName(final)
+      for other in written where other != file { try move(temporary + "/" + other, to: OutputFile.folder(of: final) + "/" + other) }
+      try move(temporary + "/" + file, to: final)
+    case .pictures(_, let final, true):
+      try checkIsFree(final.directory)
+      do throws(FileError) { try unfinished?.files.handOver(to: final.directory) } catch {
+        throw MediaError(code: -error.code, final.directory, as: .cannotCreate)
       }
-      rmdir(temporary)
+    case .pictures(let temporary, let final, false):
+      for file in written { try move(temporary + "/" + file, to: final.directory + "/" + file) }
     }
-    exists = false
-    if let temporary { TemporaryOutputs.forget(temporary) }
+    discard()
   }
 
-  private func move(_ temporary: String, to final: String) throws {
-    // Somebody else may have made it since it was looked for.
+  /// The names of the files that are complete.
+  private var written: [String] {
+    guard let folder = unfinished?.files.folder else { return [] }
+    return folder.names.filter { $0 != ClaimedFolder.listName && folder.isFile($0) }
+  }
+
+  /// Somebody else may have made it since it was looked for.
+  private func checkIsFree(_ final: String) throws {
     if overwrite == .refuse, access(final, F_OK) == 0 {
       throw MediaError(.cannotCreate, "\(final): it exists already; -y replaces it")
     }
+  }
+
+  private func move(_ temporary: String, to final: String) throws {
+    try checkIsFree(final)
     if rename(temporary, final) != 0 { throw MediaError(code: -errno, final, as: .cannotCreate) }
   }
 
@@ -196,17 +243,9 @@ final class OutputFile {
   func discard() {
     io = nil
     nested = [:]
-    guard exists else { return }
-    exists = false
-    if let temporary { TemporaryOutputs.remove(temporary) }
-  }
-
-  /// Where it is until it is complete; nil for what is written directly.
-  private var temporary: String? {
-    switch destination {
-    case .standardOutput, .direct: nil
-    case .file(let temporary, _), .pictures(let temporary, _, _): temporary
-    }
+    guard let unfinished else { return }
+    TemporaryOutputs.forget(unfinished)
+    self.unfinished = nil
   }
 
   // MARK: Names
@@ -244,19 +283,30 @@ final class OutputFile {
   }
 
   private static func isDirectoryName(_ path: String) -> Bool {
-    path != "-" && (path.hasSuffix("/") || ImageSequence.isDirectory(path))
+    path != "-" && (path.ends(with: "/") || ImageSequence.isDirectory(path))
   }
 
   private static func trimmed(_ path: String) -> String {
     var path = path
-    while path.hasSuffix("/") && path.utf8.count > 1 { path.removeLast() }
+    while path.ends(with: "/") && path.utf8.count > 1 { path.unicodeScalars.removeLast() }
     return path
   }
 
+  /// Begins what is not complete gets behind its name.
+  private static let mark = ".fatezero-"
+
   /// `directory/name` becomes `directory/.name.fatezero-PID-random`.
   private static func beside(_ path: String, mark: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." + path + mark }
-    return path[...slash] + "." + path[path.index(after: slash)...] + mark
+    folder(of: path) + "/." + fileName(path) + mark
+  }
+
+  private static func fileName(_ path: String) -> String {
+    path.lastPlace(ofScalar: "/").map { String(path[path.place(behind: $0)...]) } ?? path
+  }
+
+  private static func folder(of path: String) -> String {
+    guard let slash = path.lastPlace(ofScalar: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   private static func resolved(_ path: String) -> String {

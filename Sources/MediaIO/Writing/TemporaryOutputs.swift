@@ -1,21 +1,15 @@
-import Glibc
+import Files
 import Synchronization
 
-/// The unfinished outputs of this process, under their temporary names.
+/// The unfinished outputs of this process.
 public enum TemporaryOutputs {
-  private static let paths = Mutex<Set<String>>([])
+  private static let folders = Mutex<[String: ClaimedFolder]>([:])
 
-  static func add(_ path: String) { paths.withLock { _ = $0.insert(path) } }
-  static func forget(_ path: String) { paths.withLock { _ = $0.remove(path) } }
-
-  static func remove(_ path: String) {
-    for picture in (try? ImageSequence.names(in: path)) ?? [] { unlink(path + "/" + picture) }
-    if rmdir(path) != 0 { unlink(path) }
-    forget(path)
-  }
+  static func add(_ folder: HeldFolder) { folders.withLock { $0[folder.path] = folder.files } }
+  static func forget(_ folder: HeldFolder) { folders.withLock { $0[folder.path] = nil } }
 
   /// Removes all of them: for a process that ends without closing its writers.
   public static func removeAll() {
-    for path in paths.withLock({ $0 }) { remove(path) }
+    for folder in folders.withLock({ $0 }).values { folder.remove() }
   }
 }

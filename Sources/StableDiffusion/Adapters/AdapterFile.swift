@@ -1,3 +1,4 @@
+import Text
 import Tensors
 
 /// A file of changes to a model's layers, each as `WeightChange` describes: LoRA and its relatives. Beside them may stand
@@ -167,24 +168,24 @@ struct AdapterFile: Sendable {
   /// The layer that a tensor belongs to, and what it is there; nil for one that belongs to none.
   private static func place(of name: String, in file: any WeightFile) -> (module: String, ending: Ending)? {
     // PEFT's name of the one adapter of a file.
-    let plain = name.contains(".default") ? name.split(separator: ".").filter { $0 != "default" }.joined(separator: ".") : name
-    if let ending = endings.first(where: { plain.hasSuffix($0.text) }) {
+    let plain = name.contains(".default") ? name.pieces(at: ".").filter { $0 != "default" }.joined(separator: ".") : name
+    if let ending = endings.first(where: { plain.ends(with: $0.text) }) {
       let module = String(plain.dropLast(ending.text.count))
       return module.isEmpty ? nil : (module, ending)
     }
     // As many weights are called; an IA3's have a sign beside them.
     let ending = Ending(".weight", .factors, .lycoris)
-    guard plain.hasSuffix(ending.text) else { return nil }
+    guard plain.ends(with: ending.text) else { return nil }
     let module = String(plain.dropLast(ending.text.count))
     return file.shape(of: "\(module).on_input") == nil ? nil : (module, ending)
   }
 
   /// The word whose vectors a tensor holds: `bundle_emb.WORD.string_to_param.*` of the web UI and OneTrainer.
   private static func word(of name: String) -> String? {
-    guard name.hasPrefix(wordPrefix) else { return nil }
+    guard name.begins(with: wordPrefix) else { return nil }
     let rest = name.dropFirst(wordPrefix.count)
-    for ending in [".emb_params", ".clip_l"] where rest.hasSuffix(ending) { return String(rest.dropLast(ending.count)) }
-    return rest.firstRange(of: ".string_to_param.").map { String(rest[..<$0.lowerBound]) } ?? String(rest)
+    for ending in [".emb_params", ".clip_l"] where rest.ends(with: ending) { return String(rest.dropLast(ending.count)) }
+    return rest.firstPlace(of: ".string_to_param.").map { String(rest[..<$0.lowerBound]) } ?? String(rest)
   }
 
   /// The ranks of the layers, ascending, each once.
@@ -244,7 +245,7 @@ struct AdapterFile: Sendable {
         let rank = one.rank(in: file)
         try add(.weight, .hadamard(one, two), "LoHa", rank: rank, scale: try scale(rank: rank) ?? 1)
       }
-      if roles.keys.contains(where: { $0.rawValue.hasPrefix("lokr_") }) {
+      if roles.keys.contains(where: { $0.rawValue.begins(with: "lokr_") }) {
         let one = try matrix(.kronecker1, .kronecker1Left, .kronecker1Right)
         let two = try matrix(.kronecker2, .kronecker2Left, .kronecker2Right, core: .kronecker2Core)
         // Without factors there is no rank to divide by, whatever alpha says; PEFT's configuration has both.
@@ -336,7 +337,7 @@ struct AdapterFile: Sendable {
 
   /// The name that a tensor would have that is missing, in the layout of one that is there.
   private static func missing(_ role: Role, beside tensor: String, module: String) -> String {
-    let layout = endings.first { tensor.hasSuffix($0.text) }?.layout
+    let layout = endings.first { tensor.ends(with: $0.text) }?.layout
     let ending = endings.first { $0.role == role && $0.layout == layout } ?? endings.first { $0.role == role }
     return module + (ending?.text ?? ".\(role.rawValue)")
   }
@@ -356,7 +357,7 @@ private struct AdapterConfiguration {
       json = JSONObject(
         path: path, values: try JSONObject.decode([String: JSONValue].self, from: Array(text.utf8), path: path))
     } else {
-      let folder = file.path.lastIndex(of: "/").map { file.path[...$0] } ?? ""
+      let folder = file.path.lastPlace(ofScalar: "/").map { file.path[...$0] } ?? ""
       let path = "\(folder)adapter_config.json"
       guard fileExists(path) else { return nil }
       json = try JSONObject(path: path)
@@ -368,7 +369,7 @@ private struct AdapterConfiguration {
 
   /// The key of a value for the layer's network.
   private func key(_ name: String, _ module: String) -> String {
-    let component = ["unet.", "text_encoder."].first { module.hasPrefix($0) } ?? ""
+    let component = ["unet.", "text_encoder."].first { module.begins(with: $0) } ?? ""
     return json.has(component + name) ? component + name : name
   }
 
@@ -382,7 +383,7 @@ private struct AdapterConfiguration {
     func number(_ key: String, patterns: String, default value: Double) throws -> Double {
       let whole = try json.number(self.key(key, module), default: value, in: -1e6...1e6)
       guard case .object(let pattern)? = json.values[self.key(patterns, module)] else { return whole }
-      let own = pattern.keys.filter { module == $0 || module.hasSuffix(".\($0)") }.max { $0.count < $1.count }
+      let own = pattern.keys.filter { module == $0 || module.ends(with: ".\($0)") }.max { $0.count < $1.count }
       guard let own else { return whole }
       return try JSONObject(path: json.path, values: pattern).number(own, default: whole, in: -1e6...1e6)
     }

@@ -1,3 +1,5 @@
+import Text
+
 /// Layers of a UNet under the names of the original layout, as early LoCon and tools that extract a LoRA write them, flat
 /// (`input_blocks_1_1_proj_in`) or with dots.
 struct OriginalLayerNames: Sendable {
@@ -13,7 +15,7 @@ struct OriginalLayerNames: Sendable {
   /// - Parameter layers: of the model, under diffusers' names.
   init(layers: some Sequence<String>) {
     // A level has one more on the way up, and one of the way down is a convolution between levels.
-    let count = layers.count { $0.hasPrefix("down_blocks.0.resnets.") && $0.hasSuffix(".conv1") }
+    let count = layers.count { $0.begins(with: "down_blocks.0.resnets.") && $0.ends(with: ".conv1") }
     rules = OriginalLayout.unetRules(blockLength: count + 1)
   }
 
@@ -23,17 +25,17 @@ struct OriginalLayerNames: Sendable {
   /// diffusers' name of a flat original one, flat but where the rules changed it.
   func diffusersName(flat name: String) -> String {
     var dotted = name
-    if name.hasPrefix("out_"), !name.hasPrefix("output_blocks_") { dotted = "out." + name.dropFirst("out_".count) }
+    if name.begins(with: "out_"), !name.begins(with: "output_blocks_") { dotted = "out." + name.dropFirst("out_".count) }
     for (flat, part) in Self.parts {
       guard let place = dotted.firstRange(of: flat) else { continue }
       dotted.replaceSubrange(place, with: part)
     }
     // The numbers behind a block: which of them, and which layer of it.
-    var parts = dotted.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-    if parts.count == 2, parts[0].hasSuffix("_blocks") || parts[0] == "middle_block" {
+    var parts = dotted.pieces(at: ".", maxSplits: 1, keepingEmpty: true).map(String.init)
+    if parts.count == 2, parts[0].ends(with: "_blocks") || parts[0] == "middle_block" {
       let numbers = parts[0] == "middle_block" ? 1 : 2
       for _ in 0..<numbers {
-        guard let end = parts[parts.count - 1].firstIndex(of: "_"), parts[parts.count - 1][..<end].allSatisfy(\.isNumber)
+        guard let end = parts[parts.count - 1].firstPlace(ofScalar: "_"), parts[parts.count - 1][..<end].unicodeScalars.allSatisfy(\.isDigit)
         else { break }
         let rest = parts.removeLast()
         parts += [String(rest[..<end]), String(rest[rest.index(after: end)...])]

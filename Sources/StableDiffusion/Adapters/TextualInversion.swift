@@ -1,4 +1,5 @@
 import Tensors
+import Text
 
 /// A file of textual inversion (Gal et al. 2022, arXiv:2208.01618): vectors that stand in the place of a word's
 /// embeddings.
@@ -34,8 +35,8 @@ struct TextualInversion: Sendable {
     let path = try path(in: place)
     let all = try read(try openWeightFile(path))
     if all.count == 1 {
-      let name = path.split(separator: "/").last.map(String.init) ?? path
-      let stem = name.lastIndex(of: ".").map { String(name[..<$0]) } ?? name
+      let name = path.pieces(at: "/").last.map(String.init) ?? path
+      let stem = name.lastPlace(ofScalar: ".").map { String(name[..<$0]) } ?? name
       return [(word ?? all[0].trainedToken ?? stem, all[0])]
     }
     let named = all.map { (word: $0.trainedToken ?? "", inversion: $0) }
@@ -56,7 +57,7 @@ struct TextualInversion: Sendable {
       throw ModelError(
         .unsupported, "\(path) is a textual inversion for Stable Diffusion XL; use one for Stable Diffusion 1.x or 2.x")
     }
-    let params = names.filter { $0.hasPrefix(webUINames.pickle) }
+    let params = names.filter { $0.begins(with: webUINames.pickle) }
     if names.contains(webUINames.safetensors) {
       return [try TextualInversion(file, tensor: webUINames.safetensors, layout: .webUI, token: nil)]
     }
@@ -79,11 +80,11 @@ struct TextualInversion: Sendable {
   /// Whether the tensors of a file are vectors of words, and called so.
   static func hasWords(_ file: any WeightFile) -> Bool {
     let names = file.names
-    if names.contains(where: { $0 == webUINames.safetensors || $0.hasPrefix(webUINames.pickle) }) { return true }
+    if names.contains(where: { $0 == webUINames.safetensors || $0.begins(with: webUINames.pickle) }) { return true }
     let shapes = names.map { file.shape(of: $0) ?? [] }
     return Set(shapes.map { $0.last ?? 0 }).count == 1
       && shapes.allSatisfy { $0.count == 1 || $0.count == 2 && $0[0] <= countLimit }
-      && !names.contains { $0.hasSuffix(".weight") || $0.hasSuffix(".bias") || $0.contains(where: \.isWhitespace) }
+      && !names.contains { $0.ends(with: ".weight") || $0.ends(with: ".bias") || $0.contains(where: \.isWhitespace) }
       && !AdapterFile.isAdapter(file)
   }
 

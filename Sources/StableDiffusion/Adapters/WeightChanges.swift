@@ -1,3 +1,4 @@
+import Text
 import Tensors
 
 /// What adapters change of a model: for each network and weight the changes, in the order of the files.
@@ -47,9 +48,9 @@ struct WeightChanges: Sendable {
         let canonical = CheckpointKeys.canonicalName(of: name, component: component)
         guard let shape = file.shape(of: name), !shape.isEmpty else { continue }
         shapes[canonical] = shape
-        guard canonical.hasSuffix(".weight") else { continue }
+        guard canonical.ends(with: ".weight") else { continue }
         let layer = String(canonical.dropLast(".weight".count))
-        flat[layer.replacing(".", with: "_")] = layer
+        flat[layer.exchanging(".", for: "_")] = layer
       }
       (self.shapes, self.flat) = (shapes, flat)
       original = OriginalLayerNames(layers: flat.values)
@@ -58,8 +59,8 @@ struct WeightChanges: Sendable {
     /// The layer of a name with underscores for dots.
     func layer(flat name: String) -> String? {
       switch component {
-      case .unet: return flat[name] ?? flat[original.diffusersName(flat: name).replacing(".", with: "_")]
-      default: return flat[name.hasPrefix("text_model_") ? String(name.dropFirst("text_model_".count)) : name]
+      case .unet: return flat[name] ?? flat[original.diffusersName(flat: name).exchanging(".", for: "_")]
+      default: return flat[name.begins(with: "text_model_") ? String(name.dropFirst("text_model_".count)) : name]
       }
     }
 
@@ -67,7 +68,7 @@ struct WeightChanges: Sendable {
     func layer(_ name: String) -> String? {
       let canonical = CheckpointKeys.canonicalName(of: NameRule.apply(rules, to: name), component: component)
       if shapes[canonical + ".weight"] != nil { return canonical }
-      return component == .unet ? flat[original.diffusersName(name).replacing(".", with: "_")] : nil
+      return component == .unet ? flat[original.diffusersName(name).exchanging(".", for: "_")] : nil
     }
   }
 
@@ -145,14 +146,14 @@ struct WeightChanges: Sendable {
 
   /// The network and the layer of it that a file's name means.
   private static func target(of module: String, _ networks: [Layers]) -> (Layers, String)? {
-    if let prefix = prefixes.first(where: { module.hasPrefix($0.text) }),
+    if let prefix = prefixes.first(where: { module.begins(with: $0.text) }),
       let layers = networks.first(where: { $0.component == prefix.component })
     {
       let rest = String(module.dropFirst(prefix.text.count))
       return (prefix.isFlat ? layers.layer(flat: rest) : layers.layer(rest)).map { (layers, $0) }
     }
     // PEFT and old files do not say which network they are for.
-    let rest = module.hasPrefix("base_model.model.") ? String(module.dropFirst("base_model.model.".count)) : module
+    let rest = module.begins(with: "base_model.model.") ? String(module.dropFirst("base_model.model.".count)) : module
     for layers in networks {
       if let layer = layers.layer(rest) { return (layers, layer) }
     }
@@ -161,7 +162,7 @@ struct WeightChanges: Sendable {
 
   /// The network that a layer's name speaks of.
   static func network(of module: String) -> ModelComponent {
-    let isText = prefixes.first { module.hasPrefix($0.text) }.map { $0.component == .textEncoder }
+    let isText = prefixes.first { module.begins(with: $0.text) }.map { $0.component == .textEncoder }
     return isText ?? (module.contains("self_attn") || module.contains(".mlp.")) ? .textEncoder : .unet
   }
 
@@ -176,7 +177,7 @@ struct WeightChanges: Sendable {
   /// Changes of layers that the model lacks and that are no error.
   private static let harmless = [
     Harmless(what: "they change layers of the text encoder that this model does not run") { name, networks in
-      guard let place = name.firstRange(of: "encoder.layers.") ?? name.firstRange(of: "encoder_layers_"),
+      guard let place = name.firstPlace(of: "encoder.layers.") ?? name.firstPlace(of: "encoder_layers_"),
         let layer = Int(name[place.upperBound...].prefix { $0.isNumber })
       else { return false }
       let text = networks.first { $0.component == .textEncoder }

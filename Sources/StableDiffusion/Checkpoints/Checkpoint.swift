@@ -1,5 +1,6 @@
 import Glibc
 import Tensors
+import Text
 
 /// A model as it is read: configurations, a vocabulary, and the weights of three networks, from a folder of diffusers or
 /// from one file.
@@ -88,7 +89,7 @@ public struct Checkpoint: Sendable {
   /// Opens and validates everything but the fit of the weights, which `Parameters` checks.
   /// - Throws: `ModelError`.
   public init(path: String, options: Options = Options()) throws {
-    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    let path = path.count > 1 && path.ends(with: "/") ? String(path.dropLast()) : path
     guard fileExists(path) else { throw ModelError(.notFound, "there is no model at \(path)") }
     self.path = path
     self.options = options

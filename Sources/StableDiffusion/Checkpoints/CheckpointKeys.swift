@@ -1,3 +1,5 @@
+import Text
+
 /// The networks of a Stable Diffusion checkpoint; the raw value is the folder.
 public enum ModelComponent: String, Sendable, CaseIterable {
   case unet
@@ -55,18 +57,18 @@ enum CheckpointKeys {
   }
 
   static func canonicalName(of name: String, component: ModelComponent) -> String {
-    var parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    var parts = name.pieces(at: ".", keepingEmpty: true).map(String.init)
     for rule in rules(for: component) {
       if let within = rule.within, !parts.contains(within) { continue }
       guard let place = parts.firstIndex(of: rule.old) else { continue }
-      parts.replaceSubrange(place...place, with: rule.new.split(separator: ".").map(String.init))
+      parts.replaceSubrange(place...place, with: rule.new.pieces(at: ".").map(String.init))
     }
     return parts.joined(separator: ".")
   }
 
   static func isHarmless(_ name: String, component: ModelComponent) -> Bool {
     harmless(for: component).contains { pattern in
-      pattern.hasSuffix(".*") ? name.hasPrefix(pattern.dropLast()) : name == pattern
+      pattern.ends(with: ".*") ? name.begins(with: pattern.dropLast()) : name == pattern
     }
   }
 }

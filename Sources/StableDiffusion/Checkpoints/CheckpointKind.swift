@@ -1,3 +1,5 @@
+import Text
+
 /// What a file of weights is, told from the names and shapes in it.
 enum CheckpointKind: Equatable {
   /// A complete Stable Diffusion 1.x or 2.x in the original layout.
@@ -16,7 +18,7 @@ enum CheckpointKind: Equatable {
 
   init(_ file: any WeightFile) {
     let names = file.names
-    func has(_ prefix: String) -> Bool { names.contains { $0.hasPrefix(prefix) } }
+    func has(_ prefix: String) -> Bool { names.contains { $0.begins(with: prefix) } }
     func has(part: String) -> Bool { names.contains { $0.contains(part) } }
     let input = file.shape(of: OriginalLayout.unet + "input_blocks.0.0.weight")
     self =

@@ -1,9 +1,13 @@
 import Tensors
+import Text
 
 /// What a file or folder is that is no whole model: a LoRA, a textual inversion, one network.
 public struct FileInspection: Sendable {
   /// The description that `fatezero inspect` prints.
-  public let text: String
+  public let lines: [String]
+
+  /// The same in one.
+  public var text: String { lines.joined(separator: "\n") }
 
   /// - Parameter place: a file or folder.
   /// - Returns: nil for a whole model, which `ModelInspection` describes, and for what is nothing at all.
@@ -22,17 +26,16 @@ public struct FileInspection: Sendable {
     }
     let all = [(label: "file", text: path)] + lines
     let width = (all.map(\.label.count).max() ?? 0) + 2
-    text = all.map { $0.label + String(repeating: " ", count: width - $0.label.count) + $0.text }.joined(
-      separator: "\n")
+    self.lines = all.map { $0.label + String(repeating: " ", count: width - $0.label.count) + $0.text }
   }
 
   /// The one file of weights of a place; nil where it is, or may be, a whole model.
   private static func file(in place: String) throws -> String? {
-    guard folderExists(place) else { return place.hasSuffix(".json") ? nil : place }
+    guard folderExists(place) else { return place.ends(with: ".json") ? nil : place }
     guard !fileExists("\(place)/\(ModelDirectory.index)"), ModelDirectory.singleFile(in: place) == nil else {
       return ModelDirectory.singleFile(in: place)
     }
-    return folderEntries(place).first { $0.hasSuffix(".safetensors") || $0.hasSuffix(".bin") }.map { "\(place)/\($0)" }
+    return folderEntries(place).first { $0.ends(with: ".safetensors") || $0.ends(with: ".bin") }.map { "\(place)/\($0)" }
   }
 
   // MARK: Kinds

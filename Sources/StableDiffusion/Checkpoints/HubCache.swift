@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Text
 
 /// The cache in which Hugging Face's tools keep what they have downloaded
 /// (https://huggingface.co/docs/huggingface_hub/guides/manage-cache). Only read; nothing is downloaded.
@@ -12,16 +13,18 @@ struct HubCache {
 
     /// Nil for what cannot be a repository's name.
     init?(_ text: String) {
-      let sides = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
-      let parts = sides[0].split(separator: "/", omittingEmptySubsequences: false)
+      let sides = text.pieces(at: "@", maxSplits: 1, keepingEmpty: true)
+      let parts = sides[0].pieces(at: "/", keepingEmpty: true)
       let isName = { (part: Substring) in
         !part.isEmpty && part != "." && part != ".."
-          && part.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }
+          && part.unicodeScalars.allSatisfy {
+            $0.isASCII && ($0.isLetter || $0.isDigit || "-_.".unicodeScalars.contains($0))
+          }
       }
       guard parts.count == 2, parts.allSatisfy(isName) else { return nil }
       (organisation, name) = (parts[0], parts[1])
       revision = sides.count == 2 ? String(sides[1]) : "main"
-      guard !revision.isEmpty, !revision.split(separator: "/").contains(".."), !revision.contains("\0") else {
+      guard !revision.isEmpty, !revision.pieces(at: "/").contains(".."), !revision.holds("\0") else {
         return nil
       }
     }
@@ -54,13 +57,13 @@ struct HubCache {
     let reference = "\(place)/refs/\(repository.revision)"
     let commit =
       fileExists(reference) && !folderExists(reference)
-      ? String(decoding: try fileBytes(reference, limit: 1024), as: UTF8.self).filter { !$0.isWhitespace }
+      ? String(decoding: try fileBytes(reference, limit: 1024), as: UTF8.self).words.joined()
       : repository.revision
-    if !commit.isEmpty, !commit.contains("/"), folderExists("\(place)/snapshots/\(commit)") {
+    if !commit.isEmpty, !commit.holds("/"), folderExists("\(place)/snapshots/\(commit)") {
       return "\(place)/snapshots/\(commit)"
     }
     let commits = folderEntries("\(place)/snapshots")
-    let beginning = commits.filter { $0.hasPrefix(commit) }
+    let beginning = commits.filter { $0.begins(with: commit) }
     if commit.count >= 7, beginning.count == 1 { return "\(place)/snapshots/\(beginning[0])" }
     throw ModelError(
       .notFound,
@@ -71,7 +74,7 @@ struct HubCache {
 
 /// Names in a folder, sorted, without hidden ones; none where it is no folder.
 func folderEntries(_ path: String) -> [String] {
-  ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).filter { !$0.hasPrefix(".") }.sorted()
+  ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).filter { !$0.begins(with: ".") }.sorted()
 }
 
 extension ModelLocation {

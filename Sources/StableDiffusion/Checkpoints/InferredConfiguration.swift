@@ -1,3 +1,5 @@
+import Text
+
 /// Configurations for weights that come without: what the shapes say, and Stable Diffusion's own values for the rest.
 /// Given as what diffusers' files would hold, so that the same checks follow.
 struct InferredConfiguration {
@@ -83,7 +85,7 @@ struct InferredConfiguration {
 
   /// How many numbers from 0 on `#` can stand for.
   private func count(_ pattern: String) -> Int {
-    let parts = pattern.split(separator: "#", omittingEmptySubsequences: false)
+    let parts = pattern.pieces(at: "#", keepingEmpty: true)
     return (0..<256).first { !has("\(parts[0])\($0)\(parts[1])") } ?? 256
   }
 

@@ -1,3 +1,5 @@
+import Text
+
 /// A checkpoint as diffusers lays it out: `model_index.json`, `unet/`, `vae/`, `text_encoder/`, `tokenizer/`,
 /// `scheduler/`.
 enum ModelDirectory {
@@ -37,7 +39,7 @@ enum ModelDirectory {
   /// Face cache after one file was downloaded.
   static func singleFile(in path: String) -> String? {
     guard !fileExists("\(path)/\(index)"), !folderExists("\(path)/unet") else { return nil }
-    let files = folderEntries(path).filter { $0.hasSuffix(".safetensors") || $0.hasSuffix(".ckpt") }
+    let files = folderEntries(path).filter { $0.ends(with: ".safetensors") || $0.ends(with: ".ckpt") }
     return files.count == 1 ? "\(path)/\(files[0])" : nil
   }
 

@@ -1,3 +1,5 @@
+import Text
+
 /// What a checkpoint is, and what it lacks, without reading its numbers.
 public struct ModelInspection: Sendable {
   public struct Network: Sendable {
@@ -37,7 +39,7 @@ public struct ModelInspection: Sendable {
     padToken = tokenizer.decode(tokenizer.padToken)
     hasTemporalLayers = directory.weights(.unet).names.contains {
       let name = CheckpointKeys.canonicalName(of: $0, component: .unet)
-      return name.contains(".attn_temporal.") || name.contains(".conv_temporal.")
+      return name.holds(text: ".attn_temporal.") || name.holds(text: ".conv_temporal.")
     }
     networks = try ModelComponent.allCases.map { component in
       let file = directory.weights(component)
@@ -64,8 +66,11 @@ public struct ModelInspection: Sendable {
 
   // MARK: Text
 
+  /// The description that `fatezero inspect` prints, in one text.
+  public var text: String { lines.joined(separator: "\n") }
+
   /// The description that `fatezero inspect` prints.
-  public var text: String {
+  public var lines: [String] {
     var lines: [(label: String, text: String)] = [
       ("model", directory.path), ("identity", directory.identity), ("family", family), ("native size", nativeSize),
       ("prediction", directory.scheduler.predictionType.rawValue), ("scheduler", schedulerText),
@@ -76,7 +81,7 @@ public struct ModelInspection: Sendable {
       ("tokenizer", "\(vocabularySize) pieces, \(promptLength) positions, padded with \"\(padToken)\""),
     ]
     for network in networks {
-      let folder = network.path.split(separator: "/").suffix(2).joined(separator: "/")
+      let folder = network.path.pieces(at: "/").suffix(2).joined(separator: "/")
       lines.append(
         (
           "weights",
@@ -88,14 +93,13 @@ public struct ModelInspection: Sendable {
     let total = networks.reduce(0) { $0 + $1.parameterCount }
     lines.append(("total", "\(Self.count(total)) parameters"))
     let width = (lines.map(\.label.count).max() ?? 0) + 2
-    var text = lines.map { $0.label + String(repeating: " ", count: width - $0.label.count) + $0.text }.joined(
-      separator: "\n")
-    for assumption in directory.assumptions { text += "\nnote: \(assumption)" }
+    var text = lines.map { $0.label + String(repeating: " ", count: width - $0.label.count) + $0.text }
+    for assumption in directory.assumptions { text.append("note: \(assumption)") }
     for network in networks {
-      for problem in network.problems { text += "\nerror: \(network.component.rawValue): \(problem)" }
+      for problem in network.problems { text.append("error: \(network.component.rawValue): \(problem)") }
       for name in network.surplus {
-        text +=
-          "\nwarning: \(network.component.rawValue): \(Parameters.Problem.surplus(name: name)); an edit refuses it"
+        text.append(
+          "warning: \(network.component.rawValue): \(Parameters.Problem.surplus(name: name)); an edit refuses it")
       }
     }
     return text

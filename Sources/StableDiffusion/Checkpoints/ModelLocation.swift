@@ -1,4 +1,5 @@
 import Glibc
+import Text
 
 /// Where the model lies that a front end uses: the given one, else that of `$FATEZERO_MODEL`, else the one installed
 /// with the program or library, else the repository's own. No path is fixed when the program is built.
@@ -67,12 +68,12 @@ public enum ModelLocation {
   }
 
   private static func folders(of name: String, beside folder: String) -> [String] {
-    let parts = folder.split(separator: "/")
+    let parts = folder.pieces(at: "/")
     func joined(_ count: Int) -> String { parts.prefix(count).map { "/\($0)" }.joined() }
     // `share` beside bin/ or lib/, and beside lib/gstreamer-1.0/ with its one level (or Debian's two) more.
     var places = [1, 2, 3].filter { $0 <= parts.count }.map { "\(joined(parts.count - $0))/\(installed)/\(name)" }
     // `.build`, or a second build folder such as `.build-tests`.
-    if let build = parts.lastIndex(where: { $0.hasPrefix(".build") }) {
+    if let build = parts.lastIndex(where: { $0.begins(with: ".build") }) {
       places.append("\(joined(build))/\(uninstalled)/\(name)")
     }
     return places
@@ -82,10 +83,10 @@ public enum ModelLocation {
   /// file which holds this image's own address.
   private static func imageFolder() -> String? {
     let address = UInt(bitPattern: #dsohandle)
-    for line in String(decoding: processFile("/proc/self/maps"), as: UTF8.self).split(separator: "\n") {
-      let bounds = line.prefix { $0 != " " }.split(separator: "-").compactMap { UInt($0, radix: 16) }
+    for line in String(decoding: processFile("/proc/self/maps"), as: UTF8.self).pieces(at: "\n") {
+      let bounds = line.prefix { $0 != " " }.pieces(at: "-").compactMap { UInt($0, radix: 16) }
       guard bounds.count == 2, bounds[0] <= address, address < bounds[1] else { continue }
-      guard let begin = line.firstIndex(of: "/"), let end = line.lastIndex(of: "/") else { return nil }
+      guard let begin = line.firstPlace(ofScalar: "/"), let end = line.lastPlace(ofScalar: "/") else { return nil }
       return String(line[begin..<end])
     }
     return nil

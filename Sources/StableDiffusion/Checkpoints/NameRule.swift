@@ -1,3 +1,5 @@
+import Text
+
 /// One step of the way from the names of one layout to those of another. Names are sequences of parts between dots; a
 /// rule replaces the first place where its pattern matches, and leaves other names alone.
 ///
@@ -18,13 +20,13 @@ struct NameRule: Sendable {
   private let numbering: Numbering
 
   init(_ pattern: StaticString, _ result: StaticString, _ numbering: Numbering = .kept) {
-    self.pattern = "\(pattern)"[...].split(separator: ".")
-    self.result = "\(result)"[...].split(separator: ".")
+    self.pattern = "\(pattern)"[...].pieces(at: ".")
+    self.result = "\(result)"[...].pieces(at: ".")
     self.numbering = numbering
   }
 
   static func apply(_ rules: [NameRule], to name: String) -> String {
-    var parts = name[...].split(separator: ".", omittingEmptySubsequences: false)
+    var parts = name[...].pieces(at: ".", keepingEmpty: true)
     for rule in rules { rule.apply(to: &parts) }
     return parts.joined(separator: ".")
   }

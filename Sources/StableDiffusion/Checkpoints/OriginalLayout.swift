@@ -1,3 +1,5 @@
+import Text
+
 /// The layout in which Stable Diffusion 1.x and 2.x were published: all networks in one file, under the names of CompVis'
 /// and Stability AI's code.
 struct OriginalLayout {
@@ -35,7 +37,7 @@ struct OriginalLayout {
   }
 
   /// Whether the text encoder has OpenCLIP's names.
-  private var isOpenCLIP: Bool { file.names.contains { $0.hasPrefix(Self.openCLIP) } }
+  private var isOpenCLIP: Bool { file.names.contains { $0.begins(with: Self.openCLIP) } }
 
   /// What the file says that it predicts, by a mark or in its metadata; nil where it says nothing.
   var predictionType: SchedulerConfiguration.PredictionType? {
@@ -50,7 +52,7 @@ struct OriginalLayout {
 
   var hasZeroTerminalSNR: Bool { file.shape(of: Self.zeroTerminalSNRMark) != nil }
 
-  static func isOriginal(_ file: any WeightFile) -> Bool { file.names.contains { $0.hasPrefix(unet) } }
+  static func isOriginal(_ file: any WeightFile) -> Bool { file.names.contains { $0.begins(with: unet) } }
 
   /// The weights of one network under the names of diffusers and transformers.
   /// - Parameter textLayers: how many layers of the text encoder are used, where that is known.
@@ -67,14 +69,14 @@ struct OriginalLayout {
   var unknownTensors: [String] {
     let prefixes = [Self.unet, Self.autoencoder, isOpenCLIP ? Self.openCLIP : Self.clip]
     return file.names.filter { name in
-      !prefixes.contains { name.hasPrefix($0) } && !Self.isIgnored(name)
+      !prefixes.contains { name.begins(with: $0) } && !Self.isIgnored(name)
     }
   }
 
   private static func isIgnored(_ name: String) -> Bool { ignored.contains { matches(name, $0) } }
 
   private static func matches(_ name: String, _ pattern: String) -> Bool {
-    pattern.hasSuffix("*") ? name.hasPrefix(pattern.dropLast()) : name == pattern
+    pattern.ends(with: "*") ? name.begins(with: pattern.dropLast()) : name == pattern
   }
 
   // MARK: Networks
@@ -86,12 +88,12 @@ struct OriginalLayout {
     }
     // A level ends with a convolution of its own, in the place of one more layer.
     let numbers = names.keys.compactMap { name -> Int? in
-      let parts = name.split(separator: ".")
+      let parts = name.pieces(at: ".")
       return parts.count > 3 && parts[0] == "input_blocks" && parts[2] == "0" && parts[3] == "op" ? Int(parts[1]) : nil
     }
     let length =
       numbers.min()
-      ?? (names.keys.filter { $0.hasPrefix("input_blocks.") && $0.hasSuffix(".in_layers.0.weight") }.count + 1)
+      ?? (names.keys.filter { $0.begins(with: "input_blocks.") && $0.ends(with: ".in_layers.0.weight") }.count + 1)
     guard (2...64).contains(length) else {
       throw ModelError(.badData, "\(file.path): the UNet's first level has \(length - 1) layers; is the file complete?")
     }
@@ -110,7 +112,7 @@ struct OriginalLayout {
 
   /// The autoencoder of a file that holds nothing else, with or without the prefix, or in diffusers' layout.
   static func autoencoder(_ file: any WeightFile) throws -> any WeightFile {
-    if file.names.contains(where: { $0.hasPrefix("decoder.up_blocks.") }) { return file }
+    if file.names.contains(where: { $0.begins(with: "decoder.up_blocks.") }) { return file }
     let layout = OriginalLayout(file: file)
     let names = layout.parts(autoencoder)
     return try layout.autoencoder(names: names.isEmpty ? layout.parts("") : names)
@@ -118,7 +120,7 @@ struct OriginalLayout {
 
   private func autoencoder(names: [String: String]) throws -> any WeightFile {
     let levels = names.keys.compactMap { name -> Int? in
-      let parts = name.split(separator: ".")
+      let parts = name.pieces(at: ".")
       return parts.count > 3 && parts[0] == "decoder" && parts[1] == "up" ? Int(parts[2]) : nil
     }
     guard let top = levels.max(), top < 16 else {
@@ -141,14 +143,14 @@ struct OriginalLayout {
     let unused = stored > used ? "encoder.layers.\(stored - 1)." : nil
     return try renamed(
       names.filter { name, stored in
-        !Self.isIgnored(stored) && !(unused.map { NameRule.apply(rules, to: name).hasPrefix($0) } ?? false)
+        !Self.isIgnored(stored) && !(unused.map { NameRule.apply(rules, to: name).begins(with: $0) } ?? false)
       }, by: rules)
   }
 
   /// How many layers there are below a prefix.
   private func layerCount(_ names: [String], _ prefix: String) throws -> Int {
     let numbers = names.compactMap { name in
-      name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count).prefix { $0 != "." }) : nil
+      name.begins(with: prefix) ? Int(name.dropFirst(prefix.count).prefix { $0 != "." }) : nil
     }
     guard let last = numbers.max(), last > 0, last < 1000 else {
       throw ModelError(.badData, "\(file.path): its text encoder has no layers; is the file complete?")
@@ -168,9 +170,9 @@ struct OriginalLayout {
     let unused = stored > used ? "transformer.resblocks.\(stored - 1)." : nil
     var sources: [(String, RenamedWeights.Source)] = []
     for (name, stored) in names
-    where name != "attn_mask" && !Self.isIgnored(stored) && !(unused.map { name.hasPrefix($0) } ?? false) {
+    where name != "attn_mask" && !Self.isIgnored(stored) && !(unused.map { name.begins(with: $0) } ?? false) {
       let renamed = NameRule.apply(Self.openCLIPRules, to: name)
-      guard let kind = ["weight", "bias"].first(where: { name.hasSuffix(".attn.in_proj_\($0)") }) else {
+      guard let kind = ["weight", "bias"].first(where: { name.ends(with: ".attn.in_proj_\($0)") }) else {
         sources.append((renamed, RenamedWeights.Source(name: stored)))
         continue
       }
@@ -189,7 +191,7 @@ struct OriginalLayout {
   /// Names below `prefix`, without it -> in the file.
   private func parts(_ prefix: String) -> [String: String] {
     Dictionary(
-      uniqueKeysWithValues: file.names.filter { $0.hasPrefix(prefix) }.map { (String($0.dropFirst(prefix.count)), $0) })
+      uniqueKeysWithValues: file.names.compactMap { name in name.dropping(prefix: prefix).map { (String($0), name) } })
   }
 
   // MARK: Rules

@@ -1,3 +1,5 @@
+import Text
+
 /// A checkpoint in one file, or in several that an index ties together, in the original layout. What such a file lacks,
 /// configurations and a vocabulary, is inferred from its weights and taken from CLIP; a folder of diffusers' configurations
 /// with the file's name but its ending, where there is one, is heeded instead (what `from_single_file(..., config=)` takes).
@@ -6,15 +8,15 @@ enum SingleFile {
 
   /// Where configurations of the file may lie: its path but the ending.
   static func folder(of path: String) -> String {
-    if path.hasSuffix(indexEnding) { return String(path.dropLast(indexEnding.count)) }
-    return path.lastIndex(of: ".").map { String(path[..<$0]) } ?? path
+    if path.ends(with: indexEnding) { return String(path.dropLast(indexEnding.count)) }
+    return path.lastPlace(ofScalar: ".").map { String(path[..<$0]) } ?? path
   }
 
   /// - Parameter replacements: networks that take the place of the file's, which need not be there.
   static func parts(
     _ path: String, options: Checkpoint.Options, replacements: [ModelComponent: SingleNetwork.Parts]
   ) throws -> Checkpoint.Parts {
-    guard !path.hasSuffix(".json") || path.hasSuffix(indexEnding) else {
+    guard !path.ends(with: ".json") || path.ends(with: indexEnding) else {
       throw ModelError(
         .unsupported,
         "\(path) is no file of weights; give the folder that diffusers saved, or a .safetensors or .ckpt file")

@@ -1,3 +1,5 @@
+import Text
+
 /// One network that takes the place of a model's own: a tuned UNet, another autoencoder.
 enum SingleNetwork {
   struct Parts: Sendable {
@@ -48,7 +50,7 @@ enum SingleNetwork {
     let given =
       isOriginal
       ? "\(SingleFile.folder(of: path))/\(component.rawValue)/config.json"
-      : (path.lastIndex(of: "/").map { String(path[...$0]) } ?? "") + "config.json"
+      : (path.lastPlace(ofScalar: "/").map { String(path[..<path.place(behind: $0)]) } ?? "") + "config.json"
     if fileExists(given) { return Parts(configuration: try JSONObject(path: given), weights: weights) }
     let inferred = InferredConfiguration(file: weights)
     let configuration =

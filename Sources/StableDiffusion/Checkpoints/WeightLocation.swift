@@ -1,3 +1,5 @@
+import Text
+
 /// Which of the files in a network's folder holds its weights.
 enum WeightLocation {
   /// The first that exists of: safetensors without a variant, safetensors `.fp16`, and the same of `.bin`; before all
@@ -23,7 +25,7 @@ enum WeightLocation {
 
   /// - Throws: `ModelError` unless at least one network has weights of the variant.
   static func checkVariant(_ variant: String, in model: String) throws {
-    guard !variant.isEmpty, !variant.contains("/") else {
+    guard !variant.isEmpty, !variant.holds("/") else {
       throw ModelError(.notFound, "\"\(variant)\" cannot be the name of a variant")
     }
     let has = { file(of: $0, in: "\(model)/\($0.rawValue)", variant: variant) != nil }

@@ -1,3 +1,5 @@
+import Text
+
 /// What `scheduler/scheduler_config.json` says of the noise that the model was trained with, for DDIM, whatever sampler it
 /// names: how a sampler steps through that noise is its own. Absent keys take the defaults of diffusers' `DDIMScheduler`.
 public struct SchedulerConfiguration: Sendable, Hashable {
@@ -94,7 +96,7 @@ public struct SchedulerConfiguration: Sendable, Hashable {
       throw ModelError(.badData, "\(path): steps_offset \(stepsOffset) leaves no step of \(trainingSteps)")
     }
     let sampler = try Self.sampler(json)
-    guard !sampler.hasPrefix("FlowMatch") else {
+    guard !sampler.begins(with: "FlowMatch") else {
       throw ModelError(
         .unsupported,
         "\(path): \(sampler.prefix(80)) is for models of rectified flow (Stable Diffusion 3), which are not implemented; use a "
@@ -125,7 +127,7 @@ public struct SchedulerConfiguration: Sendable, Hashable {
   /// Whether a sampler has no such setting, and carries another's.
   private static func neverClips(_ sampler: String) -> Bool {
     let others = ["PNDM", "Euler", "DPMSolver", "UniPC", "DEIS", "Heun", "LMS", "KDPM2"]
-    return others.contains { sampler.hasPrefix($0) }
+    return others.contains { sampler.begins(with: $0) }
   }
 
   /// What a file for another sampler says that means nothing for DDIM, as sentences.
@@ -138,7 +140,7 @@ public struct SchedulerConfiguration: Sendable, Hashable {
       "dynamic_thresholding_ratio", "sample_max_value", "skip_prk_steps",
     ]
     let others = json.values.filter { key, value in
-      !key.hasPrefix("_") && !known.contains(key) && value != .null && value != .bool(false)
+      !key.begins(with: "_") && !known.contains(key) && value != .null && value != .bool(false)
         && !(key == "timestep_spacing" && value == .string(TimestepSpacing.leading.rawValue))
     }
     guard !others.isEmpty else { return [] }

@@ -1,3 +1,5 @@
+import Text
+
 /// CLIP's tokenizer: byte-level byte-pair encoding (Radford et al. 2021; Sennrich et al. 2016), from `vocab.json` and
 /// `merges.txt` or from `tokenizer.json`. Gives the numbers of transformers' fast `CLIPTokenizer`, after the repairs of `PromptRepair`.
 public struct CLIPTokenizer: Sendable {
@@ -94,7 +96,7 @@ public struct CLIPTokenizer: Sendable {
     }
     guard let piece = pieces[token] else { return "" }
     guard ![beginToken, endToken, unknownToken].contains(token) else { return piece }
-    let isLast = piece.hasSuffix(Self.wordEnd)
+    let isLast = piece.ends(with: Self.wordEnd)
     let bytes = (isLast ? String(piece.dropLast(Self.wordEnd.count)) : piece).unicodeScalars.compactMap {
       bytesOfCharacters[$0]
     }

@@ -1,3 +1,5 @@
+import Text
+
 /// What a prompt that was copied from a page or a document needs before it is encoded. The reference's tokenizer leaves
 /// this to the `ftfy` package; these are the repairs of that package which such a prompt meets, each with the same
 /// result. Its guesses about wrongly decoded text are left out on purpose.
@@ -35,7 +37,7 @@ enum PromptRepair {
     // What is left, the next one last.
     var rest = Array(text.reversed())
     while let scalar = rest.popLast() {
-      if scalar == "&", let stop = rest.suffix(26).lastIndex(of: ";"),
+      if scalar == "&", let stop = rest.suffix(26).lastIndex(of: ";"),  // scalars
         let meaning = meaning(ofEntity: ArraySlice(rest[(stop + 1)...].reversed()))
       {
         rest.removeSubrange(stop...)
@@ -128,8 +130,8 @@ enum PromptRepair {
   /// The entities of HTML 4 and `&apos;`: name=code point.
   private static let namedEntities: [String: Unicode.Scalar] = {
     var table: [String: Unicode.Scalar] = [:]
-    for entry in entityList.split(separator: " ") {
-      let sides = entry.split(separator: "=")
+    for entry in entityList.pieces(at: " ") {
+      let sides = entry.pieces(at: "=")
       if sides.count == 2, let value = UInt32(sides[1], radix: 16) { table[String(sides[0])] = Unicode.Scalar(value) }
     }
     return table

@@ -1,3 +1,5 @@
+import Text
+
 /// The pieces of a byte-pair encoding, and which of them are joined: from `vocab.json` and `merges.txt`, or else from the one
 /// file that transformers saves since version 5, `tokenizer.json`.
 struct TokenizerVocabulary {
@@ -69,7 +71,7 @@ struct TokenizerVocabulary {
       }
     }
     self.tokens = tokens
-    merges = try Self.merges(pairs, of: path[...].split(separator: "/").last ?? "", vocabulary: tokens)
+    merges = try Self.merges(pairs, of: path[...].pieces(at: "/").last ?? "", vocabulary: tokens)
   }
 
   // MARK: Files
@@ -96,7 +98,7 @@ struct TokenizerVocabulary {
       init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if let text = try? container.decode(String.self) {
-          sides = text.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+          sides = text.pieces(at: " ", keepingEmpty: true).map(String.init)
         } else {
           sides = try container.decode([String].self)
         }
@@ -129,8 +131,8 @@ struct TokenizerVocabulary {
     let lines = try fileBytes(path, limit: byteLimit).split(separator: UInt8(ascii: "\n"))
     return lines.enumerated().compactMap { index, bytes in
       let line = String(decoding: bytes.last == UInt8(ascii: "\r") ? bytes.dropLast() : bytes, as: UTF8.self)
-      if line.hasPrefix("#version") { return nil }
-      return ("\(path), line \(index + 1)", line.split(separator: " ", omittingEmptySubsequences: false).map(String.init))
+      if line.begins(with: "#version") { return nil }
+      return ("\(path), line \(index + 1)", line.pieces(at: " ", keepingEmpty: true).map(String.init))
     }
   }
 

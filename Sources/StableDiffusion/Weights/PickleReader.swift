@@ -1,3 +1,5 @@
+import Text
+
 /// Reads the pickles that `torch.save` writes for a dictionary of tensors, and nothing else. A pickle is a program;
 /// this is an interpreter for the few of its instructions that build plain values. A name that a pickle wants to import
 /// only ever labels a value here. No code runs, whatever the file says.
@@ -187,7 +189,7 @@ struct PickleReader {
   /// `module\nname\n`, if it is on the list.
   private mutating func allowedGlobal() throws -> String {
     let name = try line() + "." + line()
-    let parts = name.split(separator: ".", maxSplits: 1)
+    let parts = name.pieces(at: ".", maxSplits: 1)
     let isType =
       parts.count == 2 && parts[0] == "torch"
       && (Self.storageTypes.contains(String(parts[1])) || Self.numberTypes.contains(String(parts[1])))
@@ -204,12 +206,12 @@ struct PickleReader {
   private mutating func persistentStorage() throws -> Storage {
     guard case .tuple(let index) = try pop(), collections[index].count == 5,
       case .string(let kind) = collections[index][0], strings[kind] == "storage",
-      case .global(let type) = collections[index][1], type.hasPrefix("torch."),
+      case .global(let type) = collections[index][1], type.begins(with: "torch."),
       case .string(let key) = collections[index][2],
       case .integer(let count) = collections[index][4], count >= 0
     else { throw damaged("a reference to the numbers of a tensor is malformed") }
     return Storage(
-      type: type.split(separator: ".").last.map(String.init) ?? "", key: strings[key], keyIndex: key, count: count)
+      type: type.pieces(at: ".").last.map(String.init) ?? "", key: strings[key], keyIndex: key, count: count)
   }
 
   /// A call, of one of the four things that may be called, or of a bystander, which gives a placeholder.
@@ -223,7 +225,7 @@ struct PickleReader {
     case Self.orderedDictionary where arguments.isEmpty: stack.append(.dictionary(store([])))
     case Self.rebuildTensor: stack.append(try rebuiltTensor(arguments, type: nil))
     case Self.rebuildTypedTensor:
-      guard arguments.count >= 7, case .global(let type) = arguments[6], type.hasPrefix("torch.") else {
+      guard arguments.count >= 7, case .global(let type) = arguments[6], type.begins(with: "torch.") else {
         throw damaged("a tensor has no type")
       }
       stack.append(try rebuiltTensor(arguments, type: String(type.dropFirst("torch.".count))))

@@ -1,4 +1,5 @@
 import Tensors
+import Text
 
 /// A `.bin` file as `torch.save` has written them since PyTorch 1.6: a zip archive of raw numbers beside a pickle that
 /// names them. The pickle is read by `PickleReader`, which runs no code.
@@ -32,7 +33,7 @@ public final class PyTorchFile: WeightFile {
     file = try openWeights(path)
     guard try ZipArchive.begins(file) else { throw try Self.notAnArchive(file) }
     let archive = try ZipArchive(file)
-    let pickles = archive.entries.keys.filter { $0.hasSuffix("/data.pkl") && $0.split(separator: "/").count == 2 }
+    let pickles = archive.entries.keys.filter { $0.ends(with: "/data.pkl") && $0.pieces(at: "/").count == 2 }
     guard pickles.count == 1, let pickle = pickles.first else {
       throw ModelError(.badData, "\(path) is a zip archive, but not one of torch.save: it has no single data.pkl")
     }

@@ -64,12 +64,14 @@ public enum SafetensorsWriter {
 
   /// - Parameters:
   ///   - metadata: For the header's `__metadata__`.
-  ///   - isSealed: Whether a digest of the numbers goes with them, for `SafetensorsFile.isIntact`.
+  ///   - isSealed: Whether a digest of the numbers goes with them, for `SafetensorsFile.isIntact`; such a file is for its user
+  ///     alone.
+  ///   - temporary: Path of the file until it is complete, where it is to have one that is known.
   /// - Throws: `ModelError` naming the path where the shapes do not fit or the system cannot write; nothing is left
   ///   behind.
   public static func write(
     _ path: String, tensors: [(name: String, shape: [Int], values: Values)], metadata: [String: String] = [:],
-    isSealed: Bool = false
+    isSealed: Bool = false, temporary: String? = nil
   ) throws {
     var metadata = metadata
     if isSealed {
@@ -100,8 +102,9 @@ public enum SafetensorsWriter {
     let length = (0..<8).map { UInt8(truncatingIfNeeded: bytes.count >> ($0 * 8)) }
 
     // Processes on several machines may share the folder, and a number.
-    let temporary = "\(path).\(UInt64.random(in: 0 ... .max)).partial"
-    guard let file = fopen(temporary, "wbe") else { throw failure(path) }
+    let temporary = temporary ?? "\(path).\(UInt64.random(in: 0 ... .max)).partial"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, isSealed ? 0o600 : 0o666)
+    guard descriptor >= 0, let file = fdopen(descriptor, "wb") else { throw failure(path) }
     var written = fwrite(length, 1, 8, file) == 8 && fwrite(bytes, 1, bytes.count, file) == bytes.count
     for (_, _, values) in tensors where written {
       written = values.write(to: file)

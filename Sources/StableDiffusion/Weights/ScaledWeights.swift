@@ -1,3 +1,4 @@
+import Text
 import Tensors
 
 /// Weights of 8 bits with scales beside them, as ComfyUI and others store them so that the few numbers which 8 bits can tell
@@ -41,9 +42,9 @@ struct ScaledWeights: WeightFile {
       return try file.stored(name).first(count)
     }
     for name in file.names {
-      if Self.bystanders.contains(where: { name.hasSuffix($0) }) { continue }
-      guard let ending = Self.endings.first(where: { name.hasSuffix($0) }) else {
-        guard !name.hasSuffix(".weight_scale_inv") else {
+      if Self.bystanders.contains(where: { name.ends(with: $0) }) { continue }
+      guard let ending = Self.endings.first(where: { name.ends(with: $0) }) else {
+        guard !name.ends(with: ".weight_scale_inv") else {
           throw ModelError(
             .unsupported,
             "\(file.path): \(name.prefix(200)) scales blocks of a weight; only one scale for a weight or for each row is read")

@@ -1,4 +1,5 @@
 import Tensors
+import Text
 
 /// Weights spread over several files, with an index (`*.safetensors.index.json`, `*.bin.index.json`) that says which
 /// tensor is where.
@@ -15,10 +16,10 @@ public final class ShardedWeights: WeightFile {
     let index = try JSONObject.decode(Index.self, path: indexPath, limit: SafetensorsFile.headerLimit)
     places = index.places
     names = places.keys.sorted()
-    let folder = indexPath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+    let folder = indexPath.pieces(at: "/", keepingEmpty: true).dropLast().joined(separator: "/")
     var files: [String: any WeightFile] = [:]
     for name in Set(places.values).sorted() {
-      guard name.hasSuffix(".safetensors") || name.hasSuffix(".bin"), !name.contains("/"), !name.contains("\0") else {
+      guard name.ends(with: ".safetensors") || name.ends(with: ".bin"), !name.holds("/"), !name.holds("\0") else {
         throw ModelError(
           .badData,
           "\(indexPath) names the file \"\(name.prefix(200))\"; shards are .safetensors or .bin files beside the index")

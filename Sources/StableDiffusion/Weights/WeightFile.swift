@@ -1,4 +1,5 @@
 import Tensors
+import Text
 
 /// Named tensors as a checkpoint stores them, whatever the format: one file, or several that an index ties together.
 ///
@@ -64,6 +65,6 @@ public func openWeightFile(_ path: String) throws -> any WeightFile { try Scaled
 
 /// The same, with every tensor as it is stored.
 func openStoredWeights(_ path: String) throws -> any WeightFile {
-  if path.hasSuffix(".json") { return try ShardedWeights(indexPath: path) }
-  return path.hasSuffix(".safetensors") ? try SafetensorsFile(path: path) : try PyTorchFile(path: path)
+  if path.ends(with: ".json") { return try ShardedWeights(indexPath: path) }
+  return path.ends(with: ".safetensors") ? try SafetensorsFile(path: path) : try PyTorchFile(path: path)
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FateZero
+import Text
 
 /// `fatezero batch`: all edits of a jobs file.
 struct BatchCommand: ParsableCommand {
@@ -27,7 +28,7 @@ struct BatchCommand: ParsableCommand {
   @OptionGroup var place: BatchPlace
 
   func run() throws {
-    Interruption.watch()
+    try Interruption.watch()
     let folder = try place.plan(jobs)
     let events = JobEvents()
     let runner = try JobRunner(folder: folder, events: events)
@@ -63,6 +64,7 @@ struct BatchCommand: ParsableCommand {
         seconds: (ContinuousClock.now - begin).inSeconds,
         finished: finished, skipped: skipped, failed: failed.count))
     StandardError.line("fatezero: \(folder.path)/index.html shows the results")
+    try events.checkWritten()
     if let first = failed.first {
       throw CommandFailure(
         first.failure.status,
@@ -85,13 +87,13 @@ struct BatchPlace: ParsableArguments {
   func plan(_ jobs: String) throws -> JobFolder {
     let file = try JobsFile(yaml: try ConfigurationValue.text(of: jobs), name: jobs)
     let path = JobFolder.absolute(jobs)
-    let slash = path.lastIndex(of: "/") ?? path.startIndex
+    let slash = path.lastPlace(ofScalar: "/") ?? path.startIndex
     let directory = slash == path.startIndex ? "/" : String(path[..<slash])
     let folder =
-      output ?? file.output.map { $0.hasPrefix("/") ? $0 : "\(directory)/\($0)" }
+      output ?? file.output.map { $0.begins(with: "/") ? $0 : "\(directory)/\($0)" }
       ?? "\(directory)/\(JobsFile.stem(path))-results"
     // Names of outputs take them for an edit's number and prompt.
-    if folder.contains("{n}") || folder.contains("{edit}") {
+    if folder.holds(text: "{n}") || folder.holds(text: "{edit}") {
       throw CommandFailure(.usage, "\(folder): a folder of results cannot have {n} or {edit} in its name")
     }
     return JobFolder(

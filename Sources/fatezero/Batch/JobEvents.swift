@@ -1,6 +1,7 @@
 import FateZero
 import FoundationEssentials
 import Glibc
+import Text
 
 /// What happens to jobs, one JSON object per line on standard output (docs/batch.md).
 final class JobEvents {
@@ -35,6 +36,7 @@ final class JobEvents {
 
   private let encoder = JSONEncoder()
   private var canWrite = true
+  private var failure: CommandFailure?
   private var latestProgress: ContinuousClock.Instant?
 
   init() {
@@ -50,9 +52,23 @@ final class JobEvents {
     event.time = Self.now
     guard let data = try? encoder.encode(event) else { return }
     // A reader that went away does not stop the work.
-    canWrite = FileDescriptorText.write(String(decoding: data, as: UTF8.self) + "\n", to: STDOUT_FILENO)
-    if !canWrite, errno != EPIPE {
-      StandardError.line("fatezero: warning: the events cannot be written: \(String(cString: strerror(errno)))")
+    do { try StandardOutput.write(Self.withoutControls(String(decoding: data, as: UTF8.self)) + "\n") } catch {
+      canWrite = false
+      guard let error = error as? CommandFailure, error.status != .brokenPipe else { return }
+      failure = error
+      StandardError.line("fatezero: warning: the events cannot be written: \(error)")
+    }
+  }
+
+  /// To be called when the work is done.
+  /// - Throws: `CommandFailure` where events were lost that somebody would have read.
+  func checkWritten() throws { if let failure { throw failure } }
+
+  /// JSON whose strings write out what could steer a terminal; `JSONEncoder` does so below U+0020 only.
+  private static func withoutControls(_ json: String) -> String {
+    json.exchangingControls { scalar in
+      let digits = String(scalar.value, radix: 16)
+      return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
     }
   }
 

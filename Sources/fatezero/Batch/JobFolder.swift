@@ -1,9 +1,11 @@
 import FateZero
+import Files
 import FoundationEssentials
 import Glibc
 import MediaIO
 import StableDiffusion
 import Tensors
+import Text
 
 /// What jobs there are and which are done, in a folder that the machines which run them share.
 ///
@@ -40,7 +42,8 @@ struct JobFolder {
       case .edits(let jobs):
         !jobs.isEmpty
           && jobs.allSatisfy {
-            $0.grid.map(\.name) == jobs[0].grid.map(\.name) && !$0.name.isEmpty && !"\($0.name)\($0.file)".contains("/")
+            $0.grid.map(\.name) == jobs[0].grid.map(\.name) && $0.files.allSatisfy(OpenFolder.isName)
+              && OpenFolder.isName($0.name)
           }
       case .windows(_, let ranges):
         !ranges.isEmpty && ranges.allSatisfy { 0 <= $0.lowerBound && !$0.isEmpty && $0.upperBound <= 1 << 32 }
@@ -90,8 +93,8 @@ struct JobFolder {
 
   /// Where the jobs' relative paths begin, absolute. The folder itself may not be there yet.
   var directory: String {
-    guard !plan.directory.hasPrefix("/") else { return plan.directory }
-    return "/" + path.split(separator: "/").dropLast(plan.directory.split(separator: "/").count).joined(separator: "/")
+    guard !plan.directory.begins(with: "/") else { return plan.directory }
+    return "/" + path.pieces(at: "/").dropLast(plan.directory.pieces(at: "/").count).joined(separator: "/")
   }
 
   var windows: String { "\(path)/windows" }
@@ -103,7 +106,7 @@ struct JobFolder {
   init(path: String) throws {
     self.path = Self.absolute(path)
     let file = "\(self.path)/plan.json"
-    guard let data = FileManager.default.contents(atPath: file) else {
+    guard let data = RegularFile.bytes(at: file, limit: Self.largestPlan).map({ Data($0) }) else {
       throw CommandFailure(.noInput, "\(path) holds no jobs; fatezero plan-jobs or fatezero batch makes them")
     }
     guard let plan = try? JSONDecoder().decode(Plan.self, from: data), plan.isSound else {
@@ -119,8 +122,8 @@ struct JobFolder {
   /// Nothing is written before `save`.
   init(path: String, plan: Plan) {
     (self.path, self.plan) = (Self.absolute(path), plan)
-    if self.path.hasPrefix("\(plan.directory)/") {
-      let depth = self.path.dropFirst(plan.directory.count).split(separator: "/").count
+    if let below = self.path.dropping(prefix: "\(plan.directory)/") {
+      let depth = below.pieces(at: "/").count
       self.plan.directory = [String](repeating: "..", count: depth).joined(separator: "/")
     }
   }
@@ -128,19 +131,27 @@ struct JobFolder {
   /// Makes the folder, or changes what is to be done in it. What is done already and is to be done still stays done.
   func save() throws {
     try make("\(path)/jobs")
-    if case .edits(let jobs) = plan.work, access("\(path)/plan.json", F_OK) != 0,
-      let file = (["index.html"] + jobs.flatMap(\.files)).first(where: { access("\(path)/\($0)", F_OK) == 0 })
-    {
+    do throws(FileError) {
+      let files = try files()
+      var names = [Self.planName]
+      if case .edits(let jobs) = plan.work { names += [Self.pageName] + jobs.flatMap(\.files) }
+      try files.claim(names)
+    } catch {
       throw CommandFailure(
-        .cannotCreate, "\(path)/\(file) exists already and is of no batch; take another folder with --output")
+        .cannotCreate, error.code == EEXIST ? "\(error), or take another folder with --output" : "\(error)")
     }
-    try write(plan, to: "\(path)/plan.json")
+    try write(plan, to: Self.planName, in: path)
   }
 
+  static let pageName = "index.html"
+  private static let planName = "plan.json", doneName = "done.json", failedName = "failed.json"
+  private static let largestPlan = 1 << 28
+
+  /// What lies in the folder itself.
+  func files() throws(FileError) -> ClaimedFolder { try ClaimedFolder(taking: path) }
+
   private func make(_ folder: String) throws {
-    do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
-      throw CommandFailure(.cannotCreate, "the folder \(folder) cannot be made")
-    }
+    do throws(FileError) { try OpenFolder.make(folder) } catch { throw CommandFailure(.cannotCreate, "\(error)") }
     guard access(folder, W_OK) == 0 else {
       throw CommandFailure(.cannotCreate, "\(folder): \(String(cString: strerror(errno)))")
     }
@@ -170,9 +181,9 @@ struct JobFolder {
     return digest.text
   }
 
-  func done(_ number: Int) -> Done? { read("\(folder(of: number))/done.json") }
+  func done(_ number: Int) -> Done? { read("\(folder(of: number))/\(Self.doneName)") }
 
-  func failed(_ number: Int) -> Failed? { read("\(folder(of: number))/failed.json") }
+  func failed(_ number: Int) -> Failed? { read("\(folder(of: number))/\(Self.failedName)") }
 
   /// - Returns: The job, kept from other processes.
   /// - Throws: `CommandFailure` where the folder cannot be written.
@@ -185,32 +196,28 @@ struct JobFolder {
     return lock
   }
 
-  /// Removes what an earlier run of the job left, under the job's lock.
+  /// Removes what an earlier run of the job said, under the job's lock.
   func begin(_ number: Int) {
-    unlink("\(folder(of: number))/done.json")
-    unlink("\(folder(of: number))/failed.json")
-    guard case .edits(let jobs) = plan.work else { return }
-    let marks = jobs[number - 1].files.map { ".\($0).fatezero-" }
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-    where marks.contains(where: name.hasPrefix) { unlink("\(path)/\(name)") }
+    ClaimedFolder(at: folder(of: number))?.removeFiles([Self.doneName, Self.failedName])
   }
 
-  func end(_ number: Int, _ done: Done) throws { try write(done, to: "\(folder(of: number))/done.json") }
+  func end(_ number: Int, _ done: Done) throws { try write(done, to: Self.doneName, in: folder(of: number)) }
 
   /// Nobody is to be told that this could not be written: what is to be told is the failure.
-  func end(_ number: Int, _ failed: Failed) { try? write(failed, to: "\(folder(of: number))/failed.json") }
+  func end(_ number: Int, _ failed: Failed) { try? write(failed, to: Self.failedName, in: folder(of: number)) }
 
   // MARK: - Files
 
   private func read<Value: Decodable>(_ path: String) -> Value? {
-    FileManager.default.contents(atPath: path).flatMap { try? JSONDecoder().decode(Value.self, from: $0) }
+    RegularFile.bytes(at: path, limit: Self.largestPlan).flatMap { try? JSONDecoder().decode(Value.self, from: Data($0)) }
   }
 
-  private func write(_ value: some Encodable, to path: String) throws {
+  private func write(_ value: some Encodable, to name: String, in folder: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    do { try encoder.encode(value).write(to: URL(filePath: path), options: .atomic) } catch {
-      throw CommandFailure(.cannotCreate, "\(path) cannot be written: \(error)")
+    let bytes = [UInt8](try encoder.encode(value))
+    do throws(FileError) { try ClaimedFolder(taking: folder).write(bytes, to: name) } catch {
+      throw CommandFailure(.cannotCreate, "\(folder)/\(name) cannot be written: \(error)")
     }
   }
 
@@ -218,7 +225,7 @@ struct JobFolder {
 
   /// Relative paths begin where the command runs. Each path has one spelling, but for links and `..`.
   static func absolute(_ path: String) -> String {
-    let parts = (path.hasPrefix("/") ? path : "\(currentDirectory)/\(path)").split(separator: "/")
+    let parts = (path.begins(with: "/") ? path : "\(currentDirectory)/\(path)").pieces(at: "/")
     return "/" + parts.filter { $0 != "." }.joined(separator: "/")
   }
 }

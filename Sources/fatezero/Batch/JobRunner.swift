@@ -3,6 +3,7 @@ import FateZero
 import Glibc
 import MediaIO
 import StableDiffusion
+import Text
 
 /// Runs the jobs of a folder, each of them once: what is done is not done again, and what another process does is left to it.
 final class JobRunner {
@@ -20,7 +21,7 @@ final class JobRunner {
     // What the environment names begins where the command runs.
     if let variable = getenv(ModelLocation.variable) {
       let path = String(cString: variable)
-      if !path.isEmpty, !path.hasPrefix("/"), access(path, F_OK) == 0 {
+      if !path.isEmpty, !path.begins(with: "/"), access(path, F_OK) == 0 {
         setenv(ModelLocation.variable, JobFolder.absolute(path), 1)
       }
     }
@@ -137,12 +138,14 @@ final class JobRunner {
     switch folder.plan.work {
     case .edits(let jobs):
       let job = jobs[number - 1]
-      return (.everything, { job.files + (job.hasReport ? ["jobs/\(job.name)/report/index.html"] : []) })
+      // A full disk costs the report and not the edit.
+      let reports = [job.hasReport ? "jobs/\(job.name)/report/index.html" : nil].compactMap { $0 }
+      return (.everything, { [folder] in job.files + reports.filter { access("\(folder.path)/\($0)", R_OK) == 0 } })
     case .windows(_, let ranges):
       let range = ranges[number - 1]
       let windows = try WindowResults(folder: folder.windows, reuses: true) { StandardError.line("fatezero: \($0)") }
       // Before its own it may have had the one that they carry a frame of.
-      return (.windows(range, windows), { windows.files.suffix(range.count).map { "windows/\($0)" } })
+      return (.windows(range, windows), { windows.names.suffix(range.count).map { "windows/\($0)" } })
     }
   }
 }

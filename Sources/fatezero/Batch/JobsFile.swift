@@ -1,6 +1,7 @@
 import FateZero
 import MediaIO
 import Tensors
+import Text
 
 /// What `fatezero batch` reads (docs/batch.md): clips, edits, and settings of which some are grids. Each clip is edited by
 /// each edit with each combination of the grids' values.
@@ -10,8 +11,6 @@ struct JobsFile {
   let jobs: [EditJobDescription]
 
   private static let maximumJobs = 100_000
-  /// The longest name of a result that leaves room for endings and temporary names, in bytes.
-  private static let maximumName = 180
   /// Options that belong to the batch and not to one of its edits.
   private static let reserved: Set = [
     "help", "version",
@@ -38,7 +37,7 @@ struct JobsFile {
     }
     output = try root["output"]?.text()
     let ending = try root["extension"]?.text() ?? "mp4"
-    guard !ending.isEmpty, ending.allSatisfy({ $0.isLetter || $0.isNumber }) else {
+    guard !ending.isEmpty, ending.unicodeScalars.allSatisfy({ $0.isLetter || $0.isNumber }) else {
       throw try root.required("extension").unfit("the ending of a file's name, like mp4")
     }
     var fixed: [Option] = []
@@ -55,14 +54,15 @@ struct JobsFile {
     let commonEdits = try root["edits"]?.list()
 
     var jobs: [EditJobDescription] = []
-    var names: Set<String> = []
+    var names = JobNames()
+    var known: Set<EditJobDescription.Work> = []
     let clips = try root.required("clips")
     for clip in try clips.list() {
       let clipMapping = try clip.entries == nil ? nil : clip
       let written = try clipMapping?.required("path").text() ?? clip.text()
       if written.isEmpty { throw clip.unfit("the path of a clip") }
       // A name is no option.
-      let path = written.hasPrefix("-") ? "./\(written)" : written
+      let path = written.begins(with: "-") ? "./\(written)" : written
       let clipName = try clipMapping?["name"]?.text() ?? Self.stem(path)
       guard let edits = try clipMapping?["edits"]?.list() ?? commonEdits, !edits.isEmpty else {
         throw clip.unfit("a clip with edits, or stand beside edits for all clips")
@@ -88,12 +88,15 @@ struct JobsFile {
         for choice in try Self.combinations(grids, atMost: Self.maximumJobs - jobs.count) {
           let parts =
             [clipName, editName] + (try choice.map { "\($0.name)-\(try $0.value.text())" })
-          let name = Self.uniqueName(of: parts, in: &names)
-          jobs.append(
-            EditJobDescription(
-              name: name, clip: path, clipName: clipName, edit: prompt, file: "\(name).\(ending)",
-              grid: try choice.map { EditJobDescription.Setting(name: $0.name, value: try $0.value.text()) },
-              options: try (options + choice).map(Self.argument)))
+          let name = names.unique(parts.map(Self.namePart).joined(separator: "_"))
+          let job = EditJobDescription(
+            name: name, clip: path, clipName: clipName, edit: prompt, file: "\(name).\(ending)",
+            grid: try choice.map { EditJobDescription.Setting(name: $0.name, value: try $0.value.text()) },
+            options: try (options + choice).map(Self.argument))
+          guard known.insert(job.work).inserted else {
+            throw edit.unfit("there once: the same clip is edited in the same way already, \(prompt.prefix(200))")
+          }
+          jobs.append(job)
         }
       }
     }
@@ -105,7 +108,7 @@ struct JobsFile {
     guard let mapping else { return [] }
     guard let entries = try mapping.entries else { throw mapping.unfit("options of fatezero edit with their values") }
     return try entries.filter { !except.contains($0.0) }.map { name, value in
-      guard !reserved.contains(name), !name.isEmpty, name.allSatisfy({ $0.isASCII && ($0.isLetter || $0 == "-") })
+      guard !reserved.contains(name), !name.isEmpty, name.unicodeScalars.allSatisfy({ $0.isASCII && ($0.isLetter || $0 == "-") })
       else {
         throw value.unfit("left out: \(name) is no option of a single edit here")
       }
@@ -140,41 +143,51 @@ struct JobsFile {
     return result
   }
 
-  /// The name of a job and its files, which no other has.
-  private static func uniqueName(of parts: [String], in names: inout Set<String>) -> String {
-    var first = parts.map(namePart).joined(separator: "_")
-    if first.utf8.count > maximumName {
-      let digest = ContentDigest()
-      digest.add(first)
-      while first.utf8.count > maximumName - 9 { first.removeLast() }
-      first += "_" + digest.text.prefix(8)
-    }
-    var name = first
-    var number = 2
-    while !names.insert(name).inserted {
-      name = "\(first)_\(number)"
-      number += 1
-    }
-    return name
-  }
-
   /// What fits the name of a file; without the `_` that stands between parts.
   private static func namePart(_ text: String) -> String {
     let name = OutputName.fileName(of: text, keeping: ".+")
-    return name.first == "." ? "clip\(name)" : name
+    return name.begins(with: ".") ? "clip\(name)" : name
   }
 
   /// `a/b.mp4` -> `b`.
   static func stem(_ path: String) -> String {
-    let name = path.split(separator: "/").last.map(String.init) ?? path
-    guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return name }
+    let name = path.pieces(at: "/").last.map(String.init) ?? path
+    guard let dot = name.lastPlace(ofScalar: "."), dot != name.startIndex else { return name }
     return String(name[..<dot])
+  }
+}
+
+/// The names of jobs and their files, each of which is there once.
+struct JobNames {
+  /// The longest name of a result that leaves room for endings and temporary names, in bytes.
+  private static let maximumLength = 180
+
+  private var taken: Set<String> = []
+  /// The number that the next name gets which would be like one before.
+  private var numbers: [String: Int] = [:]
+
+  /// `name`, cut where it is too long, with a number behind it where another has it.
+  mutating func unique(_ name: String) -> String {
+    var first = name
+    if first.utf8.count > Self.maximumLength {
+      let digest = ContentDigest()
+      digest.add(first)
+      while first.utf8.count > Self.maximumLength - 9 { first.unicodeScalars.removeLast() }
+      first += "_" + digest.text.prefix(8)
+    }
+    var unique = first
+    while !taken.insert(unique).inserted {
+      let number = numbers[first, default: 2]
+      numbers[first] = number + 1
+      unique = "\(first)_\(number)"
+    }
+    return unique
   }
 }
 
 /// One edit of a batch.
 struct EditJobDescription: Codable, Equatable {
-  enum Option: Codable, Equatable {
+  enum Option: Codable, Hashable {
     /// As `fatezero edit` takes it; nil says nothing.
     case argument(String?)
     /// An option that names a file beside the result, or none.
@@ -194,6 +207,13 @@ struct EditJobDescription: Codable, Equatable {
   /// What the grids chose.
   let grid: [Setting]
   let options: [Option]
+
+  /// What two jobs share that make the same.
+  struct Work: Hashable {
+    let clip: String, edit: String, options: [Option]
+  }
+
+  var work: Work { Work(clip: clip, edit: edit, options: options) }
 
   /// - Parameters:
   ///   - output: The folder of the results.
@@ -215,7 +235,7 @@ struct EditJobDescription: Codable, Equatable {
 
   /// No edit's result is called so: a part of a name behind the first two has a dash.
   private var maskFile: String {
-    let dot = file.lastIndex(of: ".") ?? file.endIndex
+    let dot = file.lastPlace(ofScalar: ".") ?? file.endIndex
     return "\(file[..<dot])_mask\(file[dot...])"
   }
 

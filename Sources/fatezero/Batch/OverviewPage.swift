@@ -1,7 +1,9 @@
 import FateZero
+import Files
 import FoundationEssentials
 import Glibc
 import MediaIO
+import Text
 
 /// The page of a batch: every clip with all that was made of it. Its pictures lie beside it.
 final class OverviewPage {
@@ -34,9 +36,11 @@ final class OverviewPage {
   /// Writes the page as things stand.
   /// - Parameter states: Of each job.
   func write(_ states: [State]) throws {
-    let path = "\(folder.path)/index.html"
-    do { try Data(try html(states).utf8).write(to: URL(filePath: path), options: .atomic) } catch {
-      throw CommandFailure(.cannotCreate, "\(path) cannot be written: \(error)")
+    let page = try html(states)
+    do throws(FileError) { try folder.files().write(Array(page.utf8), to: JobFolder.pageName) } catch {
+      // The work is what counts.
+      guard error.isFullDisk else { throw CommandFailure(.cannotCreate, "\(error)") }
+      StandardError.line("fatezero: warning: the page is not up to date: \(error)")
     }
   }
 
@@ -52,22 +56,22 @@ final class OverviewPage {
   ) -> [String] {
     let place = "\(place)/frames"
     let absolute = "\(folder.path)/\(place)"
-    func names() -> [String] {
-      ((try? FileManager.default.contentsOfDirectory(atPath: absolute)) ?? []).filter { $0.hasSuffix(".png") }.sorted()
-        .map { "\(place)/\($0)" }
+    func names(_ files: ClaimedFolder) -> [String] {
+      files.claims.filter { $0.ends(with: ".png") && files.folder.isFile($0) }.sorted().map { "\(place)/\($0)" }
     }
-    let mark = Data(key.utf8)
-    if FileManager.default.contents(atPath: "\(absolute)/of") == mark { return names() }
+    let mark = Array(key.utf8)
+    if let known = ClaimedFolder(at: absolute), known.bytes(of: "of", limit: 1 << 16) == mark { return names(known) }
     guard !unreadable.contains(place) else { return [] }
     do {
-      try? FileManager.default.removeItem(atPath: absolute)
-      try FileManager.default.createDirectory(atPath: absolute, withIntermediateDirectories: true)
+      try OpenFolder.make(absolute)
+      let files = try ClaimedFolder(taking: absolute)
+      files.removeFiles()
       for (index, picture) in try Self.frames(of: path, options).enumerated() {
         let png = try PNGEncoder(width: picture.width, height: picture.height).encode(picture.pixels)
-        try Data(png).write(to: URL(filePath: "\(absolute)/\(index < 10 ? "0" : "")\(index).png"))
+        try files.write(png, to: "\(index < 10 ? "0" : "")\(index).png")
       }
-      try mark.write(to: URL(filePath: "\(absolute)/of"), options: .atomic)
-      return names()
+      try files.write(mark, to: "of")
+      return names(files)
     } catch {
       unreadable.insert(place)
       StandardError.line("fatezero: warning: \(path) is not shown: \(error)")
@@ -117,14 +121,15 @@ final class OverviewPage {
       "<section><h2>\(escaped(clip.name))</h2><div class=\"cards\">\(try source(clip.jobs[0]))"
         + clip.jobs.map { card($0, states[$0]) }.joined() + "</div></section>"
     }.joined()
+    let policy = PagePolicy()
     return """
       <!doctype html>
-      <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+      <html lang="en"><head><meta charset="utf-8">\(policy.tag(pictures: "'self' file:"))<meta name="viewport" content="width=device-width, initial-scale=1">
       <title>\(jobs.count) edits - fatezero</title><style>\(PageLooks.style)\(Self.style)</style></head><body>
       <header><p class="brand">fatezero \(toolVersion)</p><h1>\(Numerals.count(clips.count, "clip")), \
       \(Numerals.count(jobs.count, "edit"))</h1><p>\(done) done\(failed > 0 ? ", \(failed) failed" : "")\
       \(done + failed < jobs.count ? ", \(jobs.count - done - failed) to do" : "")</p>\(filters)</header>
-      <main>\(sections)</main><script>\(Self.script)</script></body></html>
+      <main>\(sections)</main>\(policy.script(Self.script))</body></html>
 
       """
   }
@@ -180,8 +185,8 @@ final class OverviewPage {
     guard let first = jobs.first, !first.grid.isEmpty else { return "" }
     return "<p class=\"filters\">"
       + first.grid.enumerated().map { position, setting in
-        var values: [String] = []
-        for job in jobs where !values.contains(job.grid[position].value) { values.append(job.grid[position].value) }
+        var known: Set<String> = []
+        let values = jobs.map { $0.grid[position].value }.filter { known.insert($0).inserted }
         return "<label>\(escaped(setting.name)) <select data-g=\"\(position)\"><option value=\"\">all</option>"
           + values.map { "<option>\(escaped($0))</option>" }.joined() + "</select></label> "
       }.joined() + "</p>"

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FateZero
 import Glibc
+import Text
 
 /// `fatezero plan-jobs`: work as numbered jobs that any machine can run.
 struct PlanJobsCommand: ParsableCommand {
@@ -34,11 +35,11 @@ struct PlanJobsCommand: ParsableCommand {
   }
 
   func run() throws {
-    Interruption.watch()
+    try Interruption.watch()
     let made: JobFolder
     let arguments = Self.editArguments(CommandLine.arguments)
     if let jobs = options.input, options.output == nil, options.settings.edit.isEmpty,
-      jobs.hasSuffix(".yaml") || jobs.hasSuffix(".yml")
+      jobs.ends(with: ".yaml") || jobs.ends(with: ".yml")
     {
       guard arguments.filter({ $0 != "--" }).count == 1, windowsPerJob == 1 else {
         throw CommandFailure(.usage, "beside a jobs file only --folder can be given: it says itself how to edit")
@@ -55,9 +56,7 @@ struct PlanJobsCommand: ParsableCommand {
     StandardError.line(
       "fatezero: \(Numerals.count(made.plan.count, "job")) in \(made.path); run each with: fatezero run-job N"
         + (folder == nil && made.path == JobFolder.absolute(JobFolder.defaultPath) ? "" : " --folder '\(made.path)'"))
-    guard FileDescriptorText.write("\(made.plan.count)\n", to: STDOUT_FILENO) else {
-      throw CommandFailure(.inputOutput, "the number of jobs, \(made.plan.count), cannot be written to standard output")
-    }
+    try StandardOutput.line("\(made.plan.count)")
   }
 
   private func shareOutWindows(_ arguments: [String]) throws -> JobFolder {
@@ -111,7 +110,7 @@ struct PlanJobsCommand: ParsableCommand {
         isValue = false
       } else if ["--folder", "--windows-per-job"].contains(argument) {
         isValue = true
-      } else if !argument.hasPrefix("--folder="), !argument.hasPrefix("--windows-per-job=") {
+      } else if !argument.begins(with: "--folder="), !argument.begins(with: "--windows-per-job=") {
         result.append(argument)
       }
     }
@@ -140,15 +139,17 @@ struct RunJobCommand: ParsableCommand {
   @OptionGroup var place: JobPlace
 
   func run() throws {
-    Interruption.watch()
+    try Interruption.watch()
     let folder = try place.open()
     guard 1...folder.plan.count ~= number else {
       throw CommandFailure(
         .usage, "there is no job \(number); \(folder.path) has \(Numerals.count(folder.plan.count, "job"))")
     }
-    if case .failed(let failure) = try JobRunner(folder: folder, events: JobEvents()).run(number, waits: true) {
+    let events = JobEvents()
+    if case .failed(let failure) = try JobRunner(folder: folder, events: events).run(number, waits: true) {
       throw CommandFailure(failure.status, "")
     }
+    try events.checkWritten()
   }
 }
 
@@ -163,7 +164,7 @@ struct JoinCommand: ParsableCommand {
   @Flag(name: .customShort("y"), help: "Overwrite an existing clip.") var overwrite = false
 
   func run() throws {
-    Interruption.watch()
+    try Interruption.watch()
     let folder = try place.open()
     let runner = try JobRunner(folder: folder, events: JobEvents())
     let states = try runner.states()

@@ -37,10 +37,10 @@ struct CacheCommand: ParsableCommand {
           "\(Numerals.count($0.frames, "frame")) of \($0.size)  \(Numerals.count($0.steps, "step"))"
             + "\($0.holdsAttention ? "" : "  latents only")  \($0.source)"
         }
-        print("\(entry.key)  \(Numerals.bytes(entry.byteCount))  \(contents ?? "damaged")")
+        try StandardOutput.line("\(entry.key)  \(Numerals.bytes(entry.byteCount))  \(contents ?? "damaged")")
       }
       let total = entries.reduce(0) { $0 + $1.byteCount }
-      print("\(Numerals.count(entries.count, "inversion")), \(Numerals.bytes(total))")
+      try StandardOutput.line("\(Numerals.count(entries.count, "inversion")), \(Numerals.bytes(total))")
     }
   }
 
@@ -52,18 +52,18 @@ struct CacheCommand: ParsableCommand {
     @Flag(help: "Remove damaged inversions.") var remove = false
 
     func run() throws {
-      guard let cache = try place.open() else { return print("the cache is empty") }
+      guard let cache = try place.open() else { return try StandardOutput.line("the cache is empty") }
       var damaged = 0
       let entries = cache.entries()
       for entry in entries {
         let damage = cache.damage(of: entry)
-        for text in damage { print(text) }
+        for text in damage { try StandardOutput.line(text) }
         if !damage.isEmpty {
           damaged += 1
           if remove { cache.remove(entry) }
         }
       }
-      print(
+      try StandardOutput.line(
         "\(Numerals.count(entries.count, "inversion")), \(damaged) damaged\(remove && damaged > 0 ? ", removed" : "")")
       if damaged > 0, !remove { throw CommandFailure(.data, "the cache \(cache.folder) is damaged") }
     }
@@ -79,10 +79,10 @@ struct CacheCommand: ParsableCommand {
     var cacheSize: String?
 
     func run() throws {
-      guard let cache = try place.open() else { return print("the cache is empty") }
+      guard let cache = try place.open() else { return try StandardOutput.line("the cache is empty") }
       cache.prune(to: try CacheOptions.byteCount(cacheSize) ?? InversionCache.defaultLimit)
       let entries = cache.entries()
-      print(
+      try StandardOutput.line(
         "\(Numerals.count(entries.count, "inversion")) left, \(Numerals.bytes(entries.reduce(0) { $0 + $1.byteCount }))"
       )
     }

@@ -4,6 +4,7 @@ import FoundationEssentials
 import Glibc
 import MediaIO
 import StableDiffusion
+import Text
 
 /// `fatezero ffmpeg-filter`: an edit as a graph for ffmpeg's `-vf`.
 struct FFmpegFilterCommand: ParsableCommand {
@@ -68,7 +69,8 @@ struct FFmpegFilterCommand: ParsableCommand {
 
     let place = try model.map { [(name: "model", text: try Self.absolute($0))] } ?? []
     let given = (layer + place).filter { $0.name != "clip-length" }
-    print(FFmpegGraph(clip: clip, edit: edit, settings: given, clipLength: clipLength).text)
+    let graph = FFmpegGraph(clip: clip, edit: edit, settings: given, clipLength: clipLength)
+    try StandardOutput.line(graph.text)
   }
 
   private static func tell(_ text: String) { StandardError.line("fatezero: \(text)") }
@@ -113,8 +115,8 @@ struct FFmpegFilterCommand: ParsableCommand {
   /// How ffmpeg finds the plug-in; nil where it does by itself.
   private static func pluginHint() -> String? {
     guard let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else { return nil }
-    let folder = program.split(separator: "/").dropLast().map { "/\($0)" }.joined()
-    let parent = folder.split(separator: "/").dropLast().map { "/\($0)" }.joined()
+    let folder = program.pieces(at: "/").dropLast().map { "/\($0)" }.joined()
+    let parent = folder.pieces(at: "/").dropLast().map { "/\($0)" }.joined()
     // Beside the program where it was built, else under the same prefix.
     let places = ["\(folder)/frei0r-1", "\(parent)/lib/frei0r-1"]
     guard let place = places.first(where: { access($0 + "/fatezero.so", R_OK) == 0 }) else {

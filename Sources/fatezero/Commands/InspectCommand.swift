@@ -22,13 +22,13 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     let path = try ModelLocation.find(model)
-    if let file = try FileInspection(path) { return print(file.text) }
+    if let file = try FileInspection(path) { return try StandardOutput.lines(file.lines) }
     let directory = try Checkpoint(path: path, options: Checkpoint.Options(variant: variant))
     let inspection = try ModelInspection(directory)
-    print(inspection.text)
+    try StandardOutput.lines(inspection.lines)
     if let recommended = directory.recommendedSettings {
       let layer = try ModelDefaults.layer(json: Array(recommended.utf8))
-      print("recommends: " + layer.map { "\($0.name)=\($0.text)" }.joined(separator: " "))
+      try StandardOutput.line("recommends: " + layer.map { "\($0.name)=\($0.text)" }.joined(separator: " "))
     }
     if !inspection.isComplete { throw CommandFailure(.data, "an edit would refuse \(directory.path)") }
   }

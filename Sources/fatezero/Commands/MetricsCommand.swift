@@ -6,6 +6,7 @@ import MediaIO
 import Metrics
 import StableDiffusion
 import Tensors
+import Text
 
 /// `fatezero metrics`: how an edited clip compares with the clip that it was made of.
 struct MetricsCommand: ParsableCommand {
@@ -67,15 +68,20 @@ struct MetricsCommand: ParsableCommand {
   }
 
   func run() throws {
-    Interruption.watch()
+    try Interruption.watch()
     let prompts = try prompts()
     try checkOutput()
     let warn = { (text: String) in StandardError.line("fatezero: warning: \(text)") }
-    let sourceReader = try MediaReader(path: source, warn: warn, isCancelled: { Interruption.isRequested })
-    let resultReader = try MediaReader(path: result, warn: warn, isCancelled: { Interruption.isRequested })
+    let memoryLimit = Settings().usableMemory
+    let reading = InputOptions(maximumPixels: memoryLimit.map(InputOptions.pixels))
+    let sourceReader = try MediaReader(
+      path: source, options: reading, warn: warn, isCancelled: { Interruption.isRequested })
+    let resultReader = try MediaReader(
+      path: result, options: reading, warn: warn, isCancelled: { Interruption.isRequested })
     let maskInput = try mask.map {
       try MaskInput(
-        path: $0, size: FrameSize(width: sourceReader.info.width, height: sourceReader.info.height), warn: warn)
+        path: $0, size: FrameSize(width: sourceReader.info.width, height: sourceReader.info.height),
+        memoryLimit: memoryLimit, warn: warn)
     }
     let cancellation = Interruption.cancellation
     let device = try clip.map { _ in try Device() }
@@ -109,7 +115,7 @@ struct MetricsCommand: ParsableCommand {
       sourcePrompt: prompts.source, frames: count, width: sourceReader.info.width, height: sourceReader.info.height,
       measures: MetricsReport.measures(
         pictures: pictures, background: background, warp: warp, consistency: consistency, score: score))
-    if json != "-" { try write(report.table) }
+    if json != "-" { try StandardOutput.write(report.table.visibleText) }
     if let json { try write(try report.json(), to: json) }
   }
 
@@ -147,14 +153,8 @@ struct MetricsCommand: ParsableCommand {
     try OutputName.checkFolder(of: json, option: "--json")
   }
 
-  private func write(_ text: String) throws {
-    if FileDescriptorText.write(text, to: STDOUT_FILENO) { return }
-    if errno == EPIPE { throw CommandFailure(.brokenPipe, "") }
-    throw CommandFailure(.inputOutput, "standard output: \(String(cString: strerror(errno)))")
-  }
-
   private func write(_ text: String, to path: String) throws {
-    if path == "-" { return try write(text) }
+    if path == "-" { return try StandardOutput.write(text) }
     do {
       try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
     } catch {

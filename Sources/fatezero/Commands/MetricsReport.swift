@@ -1,6 +1,7 @@
 import FateZero
 import FoundationEssentials
 import Metrics
+import Text
 
 /// What `fatezero metrics` found, as a table and as JSON.
 struct MetricsReport: Encodable {
@@ -118,7 +119,7 @@ struct MetricsReport: Encodable {
         // Numbers end under each other, words begin so.
         line += (column == 0 ? "" : "  ") + (1...3 ~= column ? space + cell : cell + space)
       }
-      while line.last == " " { line.removeLast() }
+      while line.ends(with: " ") { line.removeLast() }
       return line
     }
     if equal > 0, equal < frames {

@@ -15,7 +15,7 @@ struct PlanCommand: ParsableCommand {
   @OptionGroup var options: EditOptions
 
   func run() throws {
-    Interruption.watch()
+    try Interruption.watch()
     let job = try EditJob(options)
     let opened = try StableDiffusionModel(job.directory, device: nil)
     let (size, frames) = try clip(of: job, model: opened)
@@ -28,7 +28,7 @@ struct PlanCommand: ParsableCommand {
       job: job, plan: plan, frames: frames,
       operationsPerSecond: try MachineSpeed.operationsPerSecond(device, cancellation: Interruption.cancellation),
       memoryLimit: memoryLimit, observes: options.report != nil)
-    print(report.text)
+    try StandardOutput.lines(report.lines)
   }
 
   /// Size and number of the frames: the clip's, or what would be worked on.

@@ -13,7 +13,7 @@ struct PlanReport {
   /// Whether a report is written, which takes a pass more.
   let observes: Bool
 
-  var text: String {
+  var lines: [String] {
     var lines = [
       "model: \(job.directory.path) (\(job.directory.identity))",
       "clip: \(frames.map { Numerals.count($0, "frame") } ?? "unknown number of frames") of \(plan.frameSize), "
@@ -38,7 +38,7 @@ struct PlanReport {
     lines.append("memory: \(memory)")
     lines.append("time: \(time)")
     lines += job.directory.assumptions.map { "note: \($0)" } + plan.warnings.map { "warning: \($0)" }
-    return lines.joined(separator: "\n")
+    return lines
   }
 
   // MARK: - The run

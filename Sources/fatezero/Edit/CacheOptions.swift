@@ -32,9 +32,14 @@ struct CacheOptions: ParsableArguments {
   /// - Throws: `CommandFailure`, `SettingsError`, `StorageError`.
   func open(tell: @escaping (String) -> Void) throws -> (inversions: InversionCache, windows: WindowResults)? {
     guard cache != nil || resume else { return nil }
-    let inversions = try InversionCache(
-      folder: try Self.folder(cache), limit: try Self.byteCount(cacheSize) ?? InversionCache.defaultLimit, tell: tell)
-    return (inversions, try WindowResults(folder: inversions.windowsFolder, reuses: resume, tell: tell))
+    let (folder, limit) = (try Self.folder(cache), try Self.byteCount(cacheSize) ?? InversionCache.defaultLimit)
+    do {
+      let inversions = try InversionCache(folder: folder, limit: limit, tell: tell)
+      return (inversions, try WindowResults(folder: inversions.windowsFolder, reuses: resume, tell: tell))
+    } catch let error as StorageError where error.isFullDisk {
+      tell("warning: nothing is kept in the cache: \(error)")
+      return nil
+    }
   }
 
   /// The folder that was named, or the user's.

@@ -1,6 +1,7 @@
 import FateZero
-import FoundationEssentials
 import Glibc
+import Tensors
+import Text
 import YAML
 
 /// A place in a YAML file; `${...}` is resolved when it is looked at, so one that points nowhere harms only who needs it.
@@ -18,14 +19,26 @@ struct ConfigurationValue {
   /// The text of a file of YAML.
   /// - Throws: `CommandFailure`.
   static func text(of path: String) throws -> String {
-    guard access(path, R_OK) == 0 else {
-      throw CommandFailure(.noInput, "\(path): \(String(cString: strerror(errno)))")
+    // Without O_NONBLOCK a FIFO that nobody writes to yet would block here, deaf to Ctrl-C.
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { throw CommandFailure(.noInput, "\(path): \(String(cString: strerror(errno)))") }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      try Interruption.cancellation.check()
+      var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      guard poll(&request, 1, 100) > 0 else { continue }
+      let count = read(descriptor, &buffer, buffer.count)
+      if count == 0 { break }
+      if count < 0 {
+        if errno == EINTR || errno == EAGAIN { continue }
+        throw CommandFailure(.noInput, "\(path): \(String(cString: strerror(errno)))")
+      }
+      bytes += buffer[..<count]
+      guard bytes.count <= 1 << 20 else { throw CommandFailure(.data, "\(path) is too large for a configuration") }
     }
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw CommandFailure(.noInput, "\(path) is not a file that can be read")
-    }
-    guard data.count <= 1 << 20 else { throw CommandFailure(.data, "\(path) is too large for a configuration") }
-    guard let text = String(validating: data, as: UTF8.self) else {
+    guard let text = String(validating: bytes, as: UTF8.self) else {
       throw CommandFailure(.data, "\(path) is not text in UTF-8")
     }
     return text
@@ -53,8 +66,8 @@ struct ConfigurationValue {
   }
 
   private func resolved(depth: Int) throws -> ConfigurationValue {
-    guard let text = node.string, text.hasPrefix("${"), text.hasSuffix("}") else { return self }
-    var name = text.dropFirst(2).dropLast()
+    guard let text = node.string, let inner = text.dropping(prefix: "${"), inner.ends(with: "}") else { return self }
+    var name = inner.unicodeScalars.dropLast()
     var base: [String] = []
     if name.first == "." {
       // One dot is the mapping this stands in, each further one the mapping around that.
@@ -65,7 +78,7 @@ struct ConfigurationValue {
         name.removeFirst()
       }
     }
-    let target = base + name.split(separator: ".").map(String.init)
+    let target = base + Substring(name).pieces(at: ".").map(String.init)
     guard depth < 16, let found = target.reduce(Optional(root), { $0?[$1] }) else {
       throw CommandFailure(
         .data, "\(file): \(path.joined(separator: ".")) refers to \(text), which leads nowhere; write the value itself")

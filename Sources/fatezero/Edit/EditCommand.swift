@@ -19,7 +19,7 @@ struct EditCommand: ParsableCommand {
   @OptionGroup var options: EditOptions
 
   func run() throws {
-    Interruption.watch()
+    try Interruption.watch()
     try EditRun(options, engines: EngineStore()).run()
   }
 }

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import MediaIO
 import StableDiffusion
+import Text
 
 /// What a command line asks for, with its configuration and its model's defaults folded in.
 struct EditJob {
@@ -95,6 +96,7 @@ struct EditJob {
       configuredSide = nil
     }
     if options.preview { reading.frames = 1 }
+    reading.maximumPixels = edits[0].usableMemory.map(InputOptions.pixels)
     inputOptions = reading
     input = paths.first
     output = paths.count > 1 ? paths[1] : nil
@@ -105,12 +107,12 @@ struct EditJob {
     let settings = edits[index]
     let plain = Settings()
     // What may be used of the machine changes no frame.
-    let left = ["edit", "source", "model", "preset", "threads", "memory-limit", "record-dir"]
+    let left = ["edit", "source", "model", "preset"] + Knobs.ofMachine
     let given = Knobs.all.filter { !left.contains($0.name) }.compactMap { knob in
       let text = settings.text(of: knob.name)
       return text == plain.text(of: knob.name) ? nil : "\(knob.name)=\(text ?? "")"
     }
-    let model = directory.path.split(separator: "/").last.map(String.init) ?? directory.path
+    let model = directory.path.pieces(at: "/").last.map(String.init) ?? directory.path
     let words = ["edit=\"\(settings.edit)\""] + (settings.source.map { ["source=\"\($0)\""] } ?? [])
     return [
       (
@@ -124,8 +126,8 @@ struct EditJob {
 
   /// A path of a configuration may start at its folder, at the folder above, or where the command runs.
   private static func places(_ path: String, configuration: String) -> [String] {
-    if path.hasPrefix("/") { return [path] }
-    let folder = configuration.lastIndex(of: "/").map { String(configuration[..<$0]) } ?? "."
+    if path.begins(with: "/") { return [path] }
+    let folder = configuration.lastPlace(ofScalar: "/").map { String(configuration[..<$0]) } ?? "."
     return ["\(folder)/\(path)", "\(folder)/../\(path)", path]
   }
 

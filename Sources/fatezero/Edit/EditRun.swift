@@ -1,4 +1,5 @@
 import FateZero
+import Files
 import Glibc
 import MediaIO
 import StableDiffusion
@@ -72,7 +73,7 @@ final class EditRun {
     let (input, output) = (job.input ?? "", job.output ?? "")
     let outputs: [String] =
       if case .windows = work { [] } else { try OutputName.names(output, edits: job.edits.map(\.edit)) }
-    if outputs.contains("-"), isatty(STDOUT_FILENO) == 1 {
+    if outputs == ["-"], isatty(STDOUT_FILENO) == 1 {
       throw CommandFailure(.usage, "frames are not written to a terminal; redirect standard output or name a file")
     }
     let reader = try MediaReader(
@@ -99,7 +100,7 @@ final class EditRun {
     for path in prepared.outputs where options.writing.videoCodec == nil {
       _ = try MediaWriter.defaultCodec(for: path, format: options.writing.outputFormat)
     }
-    _ = try options.mask.map { try MaskInput(path: $0, size: prepared.plan.frameSize) { _ in } }
+    _ = try options.mask.map { try MaskInput(path: $0, size: prepared.plan.frameSize, memoryLimit: prepared.memoryLimit) { _ in } }
     if options.maskOutput != nil { try MaskOutput.check(prepared.plan) }
   }
 
@@ -134,10 +135,13 @@ final class EditRun {
     let (reader, plan, frameCount, outputs) = (prepared.reader, prepared.plan, prepared.frames, prepared.outputs)
     writers = try writers(of: prepared)
     let storage = try options.caching.open(tell: tell)
-    page = try options.report.map {
-      try EditReport(folder: $0, job: job, plan: plan, frames: frameCount, overwrite: options.writing.overwrite)
+    if let folder = options.report {
+      do {
+        page = try EditReport(
+          folder: folder, job: job, plan: plan, frames: frameCount, overwrite: options.writing.overwrite)
+      } catch let error as FileError { warn("there will be no report: \(error)") }
     }
-    let givenMask = try options.mask.map { try MaskInput(path: $0, size: plan.frameSize, warn: warn) }
+    let givenMask = try options.mask.map { try MaskInput(path: $0, size: plan.frameSize, memoryLimit: prepared.memoryLimit, warn: warn) }
     if !outputs.isEmpty {
       masks = try options.maskOutput.map { path in
         try MaskOutput(
@@ -213,8 +217,8 @@ final class EditRun {
     }
     for writer in writers { try writer.finish() }
     try masks?.finish()
-    try page?.finish()
-    if let report = options.report { tell("\(report)/index.html explains the edit") }
+    try report { try $0.finish() }
+    if page != nil, let folder = options.report { tell("\(folder)/index.html explains the edit") }
     if let trace, let path = options.trace {
       do { try trace.write(to: path) } catch let error as ModelError {
         throw CommandFailure(.inputOutput, error.description)
@@ -235,7 +239,7 @@ final class EditRun {
       }
     }
     try masks?.write(window, at: waiting)
-    try page?.add(window, frames: originals)
+    try report { try $0.add(window, frames: originals) }
     originals = []
     if let last = waiting.last {
       progress.written(
@@ -243,6 +247,16 @@ final class EditRun {
         until: (Double(last.timestamp) + Double(last.duration)) * reader.info.timeBase.value)
     }
     waiting = []
+  }
+
+  /// Works on the report, if there is one. What keeps it from the disk costs the report and not the edit.
+  private func report(_ body: (EditReport) throws -> Void) throws {
+    guard let page else { return }
+    do { try body(page) } catch let error as FileError {
+      warn("there is no report: \(error)")
+      page.abandon()
+      self.page = nil
+    }
   }
 
   private func maskPaths(_ pattern: String, beside clips: [String]) throws -> [String] {

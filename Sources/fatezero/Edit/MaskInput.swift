@@ -9,10 +9,13 @@ final class MaskInput {
   private var count = 0
   private var last: Frame?
 
-  /// - Parameter size: Of the clip's frames; a mask of another size is scaled to it.
-  init(path: String, size: FrameSize, warn: @escaping (String) -> Void) throws {
+  /// - Parameters:
+  ///   - size: Of the clip's frames; a mask of another size is scaled to it.
+  ///   - memoryLimit: Bytes that may be used; nil where nobody says.
+  init(path: String, size: FrameSize, memoryLimit: Int?, warn: @escaping (String) -> Void) throws {
     self.size = size
     var options = InputOptions()
+    options.maximumPixels = memoryLimit.map(InputOptions.pixels)
     options.filter = "scale=\(size.width):\(size.height):flags=area"
     reader = try MediaReader(path: path, options: options, warn: warn, isCancelled: { Interruption.isRequested })
   }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FateZero
 import MediaIO
+import Text
 
 /// How the clip is read and which part of it.
 struct InputArguments: ParsableArguments {
@@ -43,7 +44,7 @@ struct InputArguments: ParsableArguments {
 
   /// The value of `--video-size`.
   static func size(_ text: String) throws -> FrameSize {
-    let sides = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
+    let sides = text.pieces(at: "x", keepingEmpty: true).map { Int($0) }
     guard sides.count == 2, let width = sides[0], let height = sides[1] else {
       throw CommandFailure(.usage, "--video-size \(text): write it like 640x360, in pixels")
     }
@@ -84,7 +85,7 @@ struct OutputArguments: ParsableArguments {
 
   func validate() throws {
     if overwrite && keep { throw ValidationError("-y and -n exclude each other") }
-    for option in encoderOption where !(option.firstIndex(of: "=").map { $0 > option.startIndex } ?? false) {
+    for option in encoderOption where !(option.firstPlace(ofScalar: "=").map { $0 > option.startIndex } ?? false) {
       throw ValidationError("--encoder-option \(option): write it as name=value")
     }
   }
@@ -93,7 +94,7 @@ struct OutputArguments: ParsableArguments {
     OutputOptions(
       format: outputFormat, pixelFormat: outputPixelFormat, videoCodec: videoCodec,
       encoderOptions: encoderOption.map { option in
-        let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = option.pieces(at: "=", maxSplits: 1, keepingEmpty: true)
         return (String(parts[0]), String(parts[1]))
       },
       filter: outputFilter, overwrite: overwrite ? .replace : .refuse, metadata: metadata)
@@ -105,7 +106,7 @@ struct ClockTime: ExpressibleByArgument, Equatable {
   var seconds: Double
 
   init?(argument: String) {
-    let parts = argument.split(separator: ":", omittingEmptySubsequences: false).map { Double($0) }
+    let parts = argument.pieces(at: ":", keepingEmpty: true).map { Double($0) }
     guard (1...3).contains(parts.count) else { return nil }
     var total = 0.0
     for (index, part) in parts.enumerated() {

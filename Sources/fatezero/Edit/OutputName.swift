@@ -1,4 +1,5 @@
 import Glibc
+import Text
 
 /// Names of the outputs of several edits.
 enum OutputName {
@@ -13,16 +14,17 @@ enum OutputName {
       }
       return [pattern]
     }
-    let isPattern = pattern.contains("{n}") || pattern.contains("{edit}")
+    let isPattern = pattern.holds(text: "{n}") || pattern.holds(text: "{edit}")
     var names: [String] = []
+    var known: Set<String> = []
     for (index, edit) in edits.enumerated() {
       let name: String
       if isPattern {
-        name = pattern.replacing("{n}", with: "\(index + 1)").replacing("{edit}", with: fileName(of: edit))
+        name = pattern.exchanging("{n}", for: "\(index + 1)").exchanging("{edit}", for: fileName(of: edit))
       } else {
         name = edits.count == 1 ? pattern : numbered(pattern, index + 1)
       }
-      if names.contains(name) {
+      if !known.insert(name).inserted {
         throw CommandFailure(.usage, "two edits would be written to \(name); use {n} in OUTPUT")
       }
       names.append(name)
@@ -32,7 +34,7 @@ enum OutputName {
 
   /// Finds out before the work whether a file can be made where it is to lie.
   static func checkFolder(of path: String, option: String) throws {
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    let folder = path.lastPlace(ofScalar: "/").map { String(path[..<path.place(behind: $0)]) } ?? "."
     guard access(folder, W_OK) == 0 else {
       throw CommandFailure(.cannotCreate, "\(option) \(path): \(String(cString: strerror(errno)))")
     }
@@ -42,30 +44,37 @@ enum OutputName {
   private static func numbered(_ path: String, _ number: Int) -> String {
     var folder = path[...]
     var ending = ""
-    while folder.count > 1, folder.last == "/" {
-      folder.removeLast()
+    while folder.utf8.count > 1, folder.ends(with: "/") {
+      folder.unicodeScalars.removeLast()
       ending += "/"
     }
-    let name = folder.lastIndex(of: "/").map { folder.index(after: $0) } ?? folder.startIndex
-    guard let dot = folder[name...].lastIndex(of: "."), dot != name, ending.isEmpty else {
+    let name = folder.lastPlace(ofScalar: "/").map { folder.place(behind: $0) } ?? folder.startIndex
+    guard let dot = folder[name...].lastPlace(ofScalar: "."), dot != name, ending.isEmpty else {
       return "\(folder)-\(number)\(ending)"
     }
     return "\(folder[..<dot])-\(number)\(folder[dot...])"
   }
 
-  /// Letters and digits, everything between them one dash, at most 60 bytes.
-  /// - Parameter others: Characters that stay as well.
+  /// Letters, with their marks, and digits, everything between them one dash, at most 60 bytes.
+  /// - Parameter others: Scalars that stay as well.
   static func fileName(of edit: String, keeping others: String = "") -> String {
-    var result = ""
-    for character in edit {
-      guard result.utf8.count + character.utf8.count <= 60 else { break }
-      if character.isLetter || character.isNumber || others.contains(character) {
-        result.append(character)
-      } else if !result.isEmpty, result.last != "-" {
+    var result = "".unicodeScalars
+    var size = 0
+    for scalar in edit.unicodeScalars {
+      let isKept = scalar.isLetter || scalar.isNumber || others.unicodeScalars.contains(scalar)
+      // A mark belongs to a letter; alone it would join what stands before it in a name.
+      let isMark = scalar.properties.canonicalCombiningClass != .notReordered && result.last.map { $0 != "-" } ?? false
+      if isKept || isMark {
+        size += UTF8.width(scalar)
+        guard size <= 60 else { break }
+        result.append(scalar)
+      } else if let last = result.last, last != "-" {
+        size += 1
+        guard size <= 60 else { break }
         result.append("-")
       }
     }
     while result.last == "-" { result.removeLast() }
-    return result.isEmpty ? "edit" : result
+    return result.isEmpty ? "edit" : String(result)
   }
 }

@@ -1,4 +1,5 @@
 import FateZero
+import Files
 import FoundationEssentials
 import Glibc
 import MediaIO
@@ -11,7 +12,7 @@ final class EditReport {
   /// Differences are shown so many times as large.
   static let gain = 3
 
-  private let folder: String
+  private let files: ClaimedFolder
   private let job: EditJob
   private let plan: EditPlan
   private let shown: Set<Int>
@@ -66,9 +67,23 @@ final class EditReport {
     var peakBytes = 0
   }
 
-  /// - Throws: `CommandFailure` where the folder holds a report already, or cannot be made.
+  private static let pageName = "index.html", numbersName = "report.json"
+
+  /// - Throws: `CommandFailure` where the folder holds a report already, or cannot be used; `FileError` where the disk is full.
   init(folder: String, job: EditJob, plan: EditPlan, frames: Int?, overwrite: Bool) throws {
-    (self.folder, self.job, self.plan) = (folder, job, plan)
+    if access("\(folder)/\(Self.pageName)", F_OK) == 0, !overwrite {
+      throw CommandFailure(.cannotCreate, "--report \(folder): there is a report already; add -y to replace it")
+    }
+    do throws(FileError) {
+      files = try ClaimedFolder(taking: folder)
+      // An old page would belong to pictures of another edit, and old pictures to no page.
+      files.removeFiles()
+      try files.claim([Self.pageName, Self.numbersName])
+    } catch {
+      if error.isFullDisk { throw error }
+      throw CommandFailure(.cannotCreate, "--report \(folder): \(error)")
+    }
+    (self.job, self.plan) = (job, plan)
     let total = frames ?? Self.shownFrames
     shown = Set((0..<min(total, Self.shownFrames)).map { $0 * total / min(total, Self.shownFrames) })
     let plain = Settings()
@@ -84,20 +99,13 @@ final class EditReport {
               settings.text(of: knob.name).flatMap { $0 == plain.text(of: knob.name) ? nil : (knob.name, $0) }
             }))
       }, economies: plan.economiesText, predictedPeakBytes: plan.peakBytes(frames: frames))
-    if access("\(folder)/index.html", F_OK) == 0, !overwrite {
-      throw CommandFailure(.cannotCreate, "--report \(folder): there is a report already; add -y to replace it")
-    }
-    guard mkdir(folder, 0o777) == 0 || errno == EEXIST, access(folder, W_OK) == 0 else {
-      throw CommandFailure(.cannotCreate, "--report \(folder): \(String(cString: strerror(errno)))")
-    }
-    // An old page would belong to pictures of another edit, and old pictures to no page.
-    unlink("\(folder)/index.html")
-    let kinds = ["source", "reconstruction", "result-", "difference-", "mask-", "words-"]
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    where name.hasSuffix(".png") && kinds.contains(where: name.hasPrefix) { unlink("\(folder)/\(name)") }
   }
 
+  /// Removes what there is of it: it will not be completed.
+  func abandon() { files.removeFiles() }
+
   /// - Parameter frames: The window's, as they were read.
+  /// - Throws: `FileError` where its pictures cannot be written.
   func add(_ window: ClipEditor.Window, frames: [FateZero.Frame]) throws {
     guard let observation = window.observation else { return }
     numbers.windows += 1
@@ -150,19 +158,20 @@ final class EditReport {
   }
 
   /// Writes the page; the folder is complete then.
+  /// - Throws: `FileError` where it cannot be written.
   func finish() throws {
     numbers.frames = count
     numbers.peakBytes = MachineMemory.peakResident
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-    try write([UInt8](try encoder.encode(numbers)), "report.json")
+    try files.write([UInt8](try encoder.encode(numbers)), to: Self.numbersName)
     let page = ReportPage(
       numbers: numbers, plan: plan, strips: strips, words: wordStrips, shown: shown.filter { $0 < count }.sorted(),
-      image: { [folder] name in
-        let data = FileManager.default.contents(atPath: "\(folder)/\(name)") ?? Data()
+      image: { [files] name in
+        let data = Data(files.bytes(of: name, limit: 1 << 26) ?? [])
         return "data:image/png;base64,\(data.base64EncodedString())"
       })
-    try write(Array(page.html.utf8), "index.html")
+    try files.write(Array(page.html.utf8), to: Self.pageName)
   }
 
   private func similarity(of frame: FateZero.Frame, to source: FateZero.Frame, frame number: Int) throws
@@ -184,8 +193,7 @@ final class EditReport {
   private func show(_ picture: Picture, in strip: String, _ number: Int) throws {
     let digits = "\(number + 1)"
     let name = "\(strip)-\(String(repeating: "0", count: max(4 - digits.count, 0)))\(digits).png"
-    try write(
-      try PNGEncoder(width: picture.width, height: picture.height).encode(picture.pixels), name)
+    try files.write(try PNGEncoder(width: picture.width, height: picture.height).encode(picture.pixels), to: name)
     strips[strip, default: []].append(name)
   }
 
@@ -209,12 +217,5 @@ final class EditReport {
       words[index].pictures = strips[strip] ?? []
     }
     if let entry { wordStrips[entry].words = words } else { wordStrips.append((title, words)) }
-  }
-
-  private func write(_ bytes: [UInt8], _ name: String) throws {
-    let path = "\(folder)/\(name)"
-    do { try Data(bytes).write(to: URL(filePath: path), options: .atomic) } catch {
-      throw CommandFailure(.inputOutput, "--report: \(path) cannot be written: \(String(cString: strerror(errno)))")
-    }
   }
 }

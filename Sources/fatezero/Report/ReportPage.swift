@@ -13,9 +13,10 @@ struct ReportPage {
 
   var html: String {
     let title = plan.edits.map(\.target.prompt).joined(separator: " / ")
+    let policy = PagePolicy()
     return """
       <!doctype html>
-      <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+      <html lang="en"><head><meta charset="utf-8">\(policy.tag(pictures: "data:"))<meta name="viewport" content="width=device-width, initial-scale=1">
       <title>\(escaped(title)) - fatezero</title><style>\(PageLooks.style)</style></head><body>
       <header><p class="brand">fatezero \(numbers.version)</p><h1>\(escaped(title))</h1>
       <p>\(plan.source.map { "from a clip of <q>\(escaped($0.prompt))</q>, " } ?? "")\(Numerals.count(numbers.frames, "frame")) \
@@ -28,7 +29,7 @@ struct ReportPage {
       \(coverage)
       \(reconstruction)
       \(run)
-      </main><script>\(Self.script)</script></body></html>
+      </main>\(policy.script(Self.script))</body></html>
 
       """
   }
@@ -272,12 +273,6 @@ enum PageLooks {
     .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));gap:8px}
     .scale{display:inline-block;width:64px;height:.8em;border-radius:3px;background:linear-gradient(90deg,#000005,#570f6e,#bd3654,#fa8f0a,#fcffa3)}
     """
-}
-
-/// Text for HTML.
-func escaped(_ text: String) -> String {
-  text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-    .replacing("\"", with: "&quot;")
 }
 
 /// A line plot as SVG, with axes, units and a legend.

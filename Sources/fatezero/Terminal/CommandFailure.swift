@@ -15,6 +15,7 @@ struct CommandFailure: Error, CustomStringConvertible {
     case memory = 71
     case cannotCreate = 73
     case inputOutput = 74
+    case hungUp = 129
     case interrupted = 130
     case brokenPipe = 141
     case terminated = 143
@@ -29,6 +30,7 @@ struct CommandFailure: Error, CustomStringConvertible {
       case .memory: "the edit would need more memory than it may use"
       case .cannotCreate: "the output exists already or cannot be created"
       case .inputOutput: "reading or writing failed"
+      case .hungUp: "stopped by SIGHUP (the terminal went away)"
       case .interrupted: "stopped by SIGINT (Ctrl-C)"
       case .brokenPipe: "the reader of the output went away"
       case .terminated: "stopped by SIGTERM"
@@ -38,7 +40,7 @@ struct CommandFailure: Error, CustomStringConvertible {
 
   var status: Status
   /// Whether a signal ended the work.
-  var isInterruption: Bool { status == .interrupted || status == .terminated }
+  var isInterruption: Bool { [.hungUp, .interrupted, .terminated].contains(status) }
   /// Empty where nothing needs to be said.
   var message: String
 
@@ -72,6 +74,7 @@ struct CommandFailure: Error, CustomStringConvertible {
       case .brokenPipe: self.init(.brokenPipe, "")
       case .cannotCreate: self.init(.cannotCreate, error.description)
       case .io: self.init(.inputOutput, error.description)
+      case .memory: self.init(.memory, error.description)
       case .cancelled: self.init(Interruption.status, "")
       }
     case let error as StorageError: self.init(.cannotCreate, error.description)

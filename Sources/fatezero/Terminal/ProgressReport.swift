@@ -1,5 +1,7 @@
 import FateZero
 import Glibc
+import Tensors
+import Text
 
 /// Tells how far a run is: on standard error for people, and, where asked, on a file or descriptor for programs.
 ///
@@ -47,17 +49,30 @@ final class ProgressReport {
   }
 
   private static func open(_ target: String) throws -> Int32 {
-    if target.hasPrefix("pipe:") {
-      guard let number = Int32(target.dropFirst(5)), number >= 0, fcntl(number, F_GETFD) >= 0 else {
+    if let digits = target.dropping(prefix: "pipe:") {
+      guard let number = Int32(digits), number >= 0, fcntl(number, F_GETFD) >= 0 else {
         throw CommandFailure(.usage, "--progress \(target): there is no such open descriptor")
       }
       return number
     }
-    let descriptor = Glibc.open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+    var descriptor = Glibc.open(target, flags | O_NONBLOCK, 0o666)
+    // A FIFO without a reader yet.
+    while descriptor < 0, errno == ENXIO, isFIFO(target) {
+      try Interruption.cancellation.check()
+      usleep(100_000)
+      descriptor = Glibc.open(target, flags | O_NONBLOCK, 0o666)
+    }
     guard descriptor >= 0 else {
       throw CommandFailure(.cannotCreate, "--progress \(target): \(String(cString: strerror(errno)))")
     }
+    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
     return descriptor
+  }
+
+  private static func isFIFO(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
   }
 
   /// The model is loaded; frames come now.

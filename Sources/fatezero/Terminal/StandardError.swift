@@ -1,12 +1,15 @@
 import Glibc
+import Text
 
 /// Where people read; standard output is for data only.
 enum StandardError {
   static let isTerminal = isatty(STDERR_FILENO) == 1
 
-  static func line(_ text: String) { write(text + "\n") }
+  /// Writes a message. Names and texts of other people's files may be in it, which must not steer the terminal.
+  static func line(_ text: String) { write(text.visibleLines + "\n") }
 
   /// Writes what can be written: there is nowhere to complain about a closed standard error.
+  /// - Parameter text: The program's own, in which control characters are meant.
   static func write(_ text: String) { FileDescriptorText.write(text, to: STDERR_FILENO) }
 }
 
