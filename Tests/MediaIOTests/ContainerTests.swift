@@ -16,7 +16,7 @@ import Testing
     let passed = try workspace.pass("in.mp4", to: "out.mp4")
     #expect(passed.frames.count == 25)
     #expect(passed.warnings == [])
-    #expect(passed.info.estimatedFrameCount == 25)
+    #expect(passed.frameCount == 25)
     #expect(
       try workspace.video("out.mp4", "codec_name,pix_fmt,r_frame_rate,nb_frames") == ["h264", "yuv420p", "25/1", "25"])
     #expect(try workspace.times("out.mp4") == workspace.times("in.mp4"))

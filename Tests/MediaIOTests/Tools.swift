@@ -144,7 +144,9 @@ final class Workspace {
       writer.abandon()
       throw error
     }
-    return Passed(frames: frames, info: reader.info, warnings: warnings.lines, summary: writer.summary)
+    return Passed(
+      frames: frames, info: reader.info, frameCount: try reader.frameCount(), warnings: warnings.lines,
+      summary: writer.summary)
   }
 
   private func resolve(_ name: String) -> String { name == "-" || name.hasPrefix("/") ? name : path(name) }
@@ -152,6 +154,8 @@ final class Workspace {
   struct Passed {
     var frames: [VideoFrame]
     var info: VideoInformation
+    /// As the reader says it.
+    var frameCount: Int?
     var warnings: [String]
     var summary: String
     var pixels: [UInt8] { frames.flatMap(\.pixels) }
