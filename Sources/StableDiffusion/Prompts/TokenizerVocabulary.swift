@@ -49,7 +49,8 @@ struct TokenizerVocabulary {
       let file = try JSONObject.decode(WholeFile.self, path: path, limit: Self.byteLimit)
       guard file.model.type ?? "BPE" == "BPE", file.model.suffix == Self.wordEnd else {
         throw ModelError(
-          .unsupported, "\(path) is no tokenizer of CLIP: it is not a byte-pair encoding whose words end in \(Self.wordEnd)")
+          .unsupported,
+          "\(path) is no tokenizer of CLIP: it is not a byte-pair encoding whose words end in \(Self.wordEnd)")
       }
       tokens = file.model.vocabulary
       added = file.added.map { Added(text: $0.content, token: $0.id, isNormalized: $0.normalized) }
@@ -130,7 +131,9 @@ struct TokenizerVocabulary {
     return lines.enumerated().compactMap { index, bytes in
       let line = String(decoding: bytes.last == UInt8(ascii: "\r") ? bytes.dropLast() : bytes, as: UTF8.self)
       if line.hasPrefix("#version") { return nil }
-      return ("\(path), line \(index + 1)", line.split(separator: " ", omittingEmptySubsequences: false).map(String.init))
+      return (
+        "\(path), line \(index + 1)", line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+      )
     }
   }
 
