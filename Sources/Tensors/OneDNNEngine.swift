@@ -52,7 +52,8 @@ final class OneDNNEngine: MatrixEngine, @unchecked Sendable {
 /// Throws what oneDNN could not do and why.
 func check(_ status: dnnl_status_t, _ action: @autoclosure () -> String) throws {
   guard status == dnnl_success else {
-    throw TensorError("oneDNN could not \(action()): \(describe(status))", kind: status == dnnl_out_of_memory ? .memory : .operation)
+    throw TensorError(
+      "oneDNN could not \(action()): \(describe(status))", kind: status == dnnl_out_of_memory ? .memory : .operation)
   }
 }
 

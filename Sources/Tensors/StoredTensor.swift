@@ -44,7 +44,8 @@ public struct StoredTensor: Sendable {
     precondition(range.lowerBound >= 0 && range.upperBound <= shape[0], "rows \(range) of \(shape)")
     let step = view?.strides.first ?? count / max(shape[0], 1)
     return StoredTensor(
-      self, shape: [range.count] + shape.dropFirst(), byteOffset: byteOffset + range.lowerBound * step * format.byteCount,
+      self, shape: [range.count] + shape.dropFirst(),
+      byteOffset: byteOffset + range.lowerBound * step * format.byteCount,
       view: view.map { $0.rows(range.count) }, scales: scales.count > 1 ? Array(scales[range]) : scales)
   }
 

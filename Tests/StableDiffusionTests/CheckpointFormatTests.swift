@@ -16,7 +16,9 @@ import Testing
   private static func original(_ name: String) throws -> [String: Entry] {
     try Fixtures.withTemporaryFolder { place in
       let file = try SafetensorsFile(path: try OriginalFile(name).write(folder(name), into: place, linking: false))
-      return try file.names.reduce(into: [:]) { $0[$1] = ("F32", file.shape(of: $1) ?? [], bytes(try file.tensor($1).floats)) }
+      return try file.names.reduce(into: [:]) {
+        $0[$1] = ("F32", file.shape(of: $1) ?? [], bytes(try file.tensor($1).floats))
+      }
     }
   }
 
@@ -86,9 +88,8 @@ import Testing
     let doubles = tensors.mapValues { entry -> Entry in
       ("F64", entry.shape, Self.bytes(Self.floats(entry).map { Double($0).bitPattern }))
     }
-    try Self.with(doubles, beside: "sd1", parts: Self.all) { path in
-      #expect(try Self.outputs(Checkpoint(path: path)) == want)
-    }
+    let have = try Self.with(doubles, beside: "sd1", parts: Self.all) { try Self.outputs(Checkpoint(path: $0)) }
+    #expect(have == want)
   }
 
   /// The numbers of all bytes, by the definition: `bits` of exponent.
@@ -103,7 +104,10 @@ import Testing
   }
 
   /// Weights of 8 bits are those numbers: as if they had been stored as float32, with scales and without.
-  @Test(arguments: [("F8_E5M2", false, ""), ("F8_E4M3", false, ""), ("F8_E4M3", true, "scale_weight"), ("F8_E4M3", true, "weight_scale")])
+  @Test(arguments: [
+    ("F8_E5M2", false, ""), ("F8_E4M3", false, ""), ("F8_E4M3", true, "scale_weight"),
+    ("F8_E4M3", true, "weight_scale"),
+  ])
   func bytes(_ type: String, _ isScaled: Bool, _ ending: String) throws {
     let table = type == "F8_E5M2" ? Self.table(5) : Self.table(4)
     var stored: [String: Entry] = [:], plain: [String: Entry] = [:]
@@ -177,7 +181,8 @@ import Testing
       #expect(try scheduler(["v_pred"], parts: parts, asked: .epsilon).predictionType == .epsilon)
     }
     #expect(try scheduler([], metadata: ["modelspec.prediction_type": "v"], parts: without).predictionType == .velocity)
-    #expect(try scheduler([], metadata: ["modelspec.predict_key": "epsilon"], parts: without).predictionType == .epsilon)
+    #expect(
+      try scheduler([], metadata: ["modelspec.predict_key": "epsilon"], parts: without).predictionType == .epsilon)
   }
 
   /// A text encoder of 2.x with 24 layers, with 23, and under transformers' names.
@@ -256,18 +261,25 @@ import Testing
       let options = part == "vae" ? Checkpoint.Options(vae: model) : Checkpoint.Options(unet: model)
       let rest = tensors.filter { !$0.key.hasPrefix(prefix) }
       try Self.with(rest, beside: "sd1", parts: Self.all.filter { $0 != part }) { path in
-        #expect(try Self.outputs(Checkpoint(path: path, options: options)) == want)
+        let have = try Self.outputs(Checkpoint(path: path, options: options))
+        #expect(have == want)
         let error = modelError { _ = try Checkpoint(path: path) }
-        #expect(error?.text.contains("as \(part)") == true || part == "unet" && error != nil, "\(error?.text ?? "none")")
+        #expect(
+          error?.text.contains("as \(part)") == true || part == "unet" && error != nil, "\(error?.text ?? "none")")
       }
       try Fixtures.withTemporaryFolder { place in
-        for gone in [["\(part)/config.json", "\(part)/diffusion_pytorch_model.safetensors"], ["\(part)/diffusion_pytorch_model.safetensors"]] {
+        for gone in [
+          ["\(part)/config.json", "\(part)/diffusion_pytorch_model.safetensors"],
+          ["\(part)/diffusion_pytorch_model.safetensors"],
+        ] {
           let path = try copyModel(
             Self.folder("sd1"), to: place, replacing: Dictionary(uniqueKeysWithValues: gone.map { ($0, Data?.none) }))
           #expect(try Self.outputs(Checkpoint(path: path, options: options)) == want)
           let error = modelError { _ = try Checkpoint(path: path) }
           #expect(error?.kind == .notFound)
-          if gone.count == 2 { #expect(error?.text.contains("give another as \(part)") == true, "\(error?.text ?? "none")") }
+          if gone.count == 2 {
+            #expect(error?.text.contains("give another as \(part)") == true, "\(error?.text ?? "none")")
+          }
         }
       }
     }
@@ -279,7 +291,8 @@ import Testing
     var tensors = try Self.original("sd1")
     for name in [
       "model_ema.decay", "denoiser.sigmas", "denoiser.log_sigmas", "embedding_manager.embedder.x", "lvlb_weights",
-      "cond_stage_model.transformer.vision_model.post_layernorm.weight", "cond_stage_model.transformer.visual_projection.weight",
+      "cond_stage_model.transformer.vision_model.post_layernorm.weight",
+      "cond_stage_model.transformer.visual_projection.weight",
       "cond_stage_model.logit_scale", "first_stage_model.loss.logvar",
       "cond_stage_model.transformer.text_model.embeddings.position_ids",
     ] { tensors[name] = one }
@@ -324,7 +337,8 @@ import Testing
         let url = place.appendingPathComponent(name)
         try (Data("GGUF".utf8) + Data(count: 100)).write(to: url)
         let error = modelError { _ = try Checkpoint(path: url.path) }
-        #expect(error?.kind == .unsupported && error?.text.contains("is a GGUF file") == true, "\(error?.text ?? "none")")
+        #expect(
+          error?.kind == .unsupported && error?.text.contains("is a GGUF file") == true, "\(error?.text ?? "none")")
       }
     }
   }

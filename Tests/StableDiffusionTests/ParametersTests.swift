@@ -12,7 +12,9 @@ struct Layout: WeightFile {
 
   var names: [String] { shapes.keys.sorted() }
   func shape(of name: String) -> [Int]? { shapes[name] }
-  func format(of name: String) -> NumberFormat? { shapes[name].map { _ in integers.contains(name) ? .int64 : .float16 } }
+  func format(of name: String) -> NumberFormat? {
+    shapes[name].map { _ in integers.contains(name) ? .int64 : .float16 }
+  }
   func stored(_ name: String) throws -> StoredTensor { throw ModelError(.badData, "\(name) has no numbers") }
   func checkUnchanged() {}
 

@@ -157,7 +157,8 @@ struct PyTorchFileTests {
     #expect(try file.tensor("e4m3").floats == [448, -0.001953125, 1.5])
     #expect(try file.tensor("e5m2").floats == [57344, -1.52587890625e-05, .infinity])
     #expect(try file.tensor("transposed").floats == [0, 2, 4, 1, 3, 5])
-    #expect(file.typeName(of: "u16") == "U16" && (try file.number("u16")) == 65535)
+    #expect(file.typeName(of: "u16") == "U16")
+    #expect(try file.number("u16") == 65535)
   }
 
   /// One long name a quarter of a million times, and as the key of a storage: hashed once, not each time.
@@ -193,11 +194,13 @@ struct PyTorchFileTests {
       }
     }
     try open(archive([("m/data.pkl", pickle), ("m/data/0", floats(stored))])) { file in
-      #expect(try file.tensor("w").floats == want)
-      #expect(try file.stored("w").first(3) == Array(want.prefix(3)))
-      if shape[0] > 1 {
-        #expect(try file.stored("w").rows(1..<2).read().floats == Array(want[(want.count / shape[0])...].prefix(want.count / shape[0])))
-      }
+      let view = try file.stored("w")
+      let (all, first) = (try file.tensor("w").floats, try view.first(3))
+      #expect(all == want && first == Array(want.prefix(3)))
+      guard shape[0] > 1 else { return }
+      let length = want.count / shape[0]
+      let row = try view.rows(1..<2).read().floats
+      #expect(row == Array(want[length..<2 * length]))
     }
   }
 
@@ -213,7 +216,8 @@ struct PyTorchFileTests {
       let url = folder.appendingPathComponent("sparse.bin")
       try sparseArchive(Pickle.dictionary("w", pickle), byteCount: 2 * count, at: url)
       let file = try PyTorchFile(path: url.path)
-      #expect(try file.tensor("w").floats == [0, 0, 0, 0] && file.stored("w").first(64).count == 4)
+      let (all, first) = (try file.tensor("w").floats, try file.stored("w").first(64))
+      #expect(all == [0, 0, 0, 0] && first.count == 4)
     }
   }
 

@@ -95,7 +95,9 @@ struct SchedulerTests {
     for step in 0..<25 {
       latents = try scheduler.denoise(latents, output: velocity(scheduler.timesteps[step]), step: step, device: device)
     }
-    print("scheduler: there and back \(abs(latents.floats[0] - start.squareRoot() * picture - (1 - start).squareRoot() * noise))")
+    print(
+      "scheduler: there and back \(abs(latents.floats[0] - start.squareRoot() * picture - (1 - start).squareRoot() * noise))"
+    )
     #expect(abs(latents.floats[0] - start.squareRoot() * picture - (1 - start).squareRoot() * noise) < 1e-4)
   }
 
@@ -118,8 +120,14 @@ struct SchedulerTests {
       1
     ),
     (#""_class_name": "DPMSolverSinglestepScheduler", "sample_max_value": Infinity, "lambda_min_clipped": NaN"#, 1),
-    (#""_class_name": "UniPCMultistepScheduler", "solver_p": null, "timestep_spacing": "trailing", "predict_x0": true"#, 1),
-    (#""_class_name": "LCMScheduler", "clip_sample": false, "original_inference_steps": 50, "timestep_scaling": 10.0"#, 1),
+    (
+      #""_class_name": "UniPCMultistepScheduler", "solver_p": null, "timestep_spacing": "trailing", "predict_x0": true"#,
+      1
+    ),
+    (
+      #""_class_name": "LCMScheduler", "clip_sample": false, "original_inference_steps": 50, "timestep_scaling": 10.0"#,
+      1
+    ),
     (#""_class_name": "LMSDiscreteScheduler", "use_karras_sigmas": false"#, 0),
     (#""_class_name": "HeunDiscreteScheduler", "timestep_spacing": "leading""#, 0),
     (#""_class_name": "TCDScheduler", "clip_sample": false, "timestep_spacing": "leading""#, 0),

@@ -86,7 +86,8 @@ struct TokenizerVocabularyTests {
     try Fixtures.withTemporaryFolder { place in
       let path = try copyModel(folder, to: place, replacing: ["added_tokens.json": Data(#"{"<toy>": 565}"#.utf8)])
       #expect(try CLIPTokenizer(directory: path).encode("a <toy> cat").contains(565))
-      let twice = try copyModel(folder, to: place, replacing: ["added_tokens.json": Data(#"{"<|endoftext|>": 7}"#.utf8)])
+      let twice = try copyModel(
+        folder, to: place, replacing: ["added_tokens.json": Data(#"{"<|endoftext|>": 7}"#.utf8)])
       #expect(modelError { _ = try CLIPTokenizer(directory: twice) }?.text.contains("has two numbers") == true)
     }
   }
@@ -94,7 +95,8 @@ struct TokenizerVocabularyTests {
   @Test func otherTokenizersAreRefused() throws {
     let folder = Fixtures.folder.appendingPathComponent("modules/sd1/tokenizer")
     for (change, words) in [
-      (["type": "Unigram"] as [String: Any], "no tokenizer of CLIP"), (["end_of_word_suffix": NSNull()], "no tokenizer of CLIP"),
+      (["type": "Unigram"] as [String: Any], "no tokenizer of CLIP"),
+      (["end_of_word_suffix": NSNull()], "no tokenizer of CLIP"),
       (["merges": [["zzzz", "q"]]], "merge 1: tokenizer.json lacks"), (["merges": ["a b c"]], "is not a pair"),
       (["vocab": ["a": "x"]], "is not the JSON"),
     ] {

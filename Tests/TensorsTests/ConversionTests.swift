@@ -13,7 +13,8 @@ import Testing
     let all = [0] + bytes
     try #require(write(descriptor, all, all.count) == all.count)
     close(descriptor)
-    return try body(try RandomAccessFile(path: String(decoding: path.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)))
+    return try body(
+      try RandomAccessFile(path: String(decoding: path.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)))
   }
 
   private static func bytes(_ patterns: [UInt16]) -> [UInt8] {
@@ -25,7 +26,8 @@ import Testing
   func halvesFromAnUnalignedFile(_ type: ElementType) throws {
     let patterns = Array(UInt16.min...UInt16.max)
     try Self.withFile(Self.bytes(patterns)) { file in
-      let stored = try StoredTensor(file, byteOffset: 1, shape: [256, 256], format: type == .float16 ? .float16 : .bfloat16)
+      let stored = try StoredTensor(
+        file, byteOffset: 1, shape: [256, 256], format: type == .float16 ? .float16 : .bfloat16)
       #expect(try stored.read().elementType == type)
       let device = try Device(threads: 2)
       for numbers in [try stored.read().floats, try device.float32(stored.read()).floats, try stored.first(1 << 16)] {

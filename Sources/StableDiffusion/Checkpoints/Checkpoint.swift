@@ -220,7 +220,9 @@ public struct Checkpoint: Sendable {
     for text in [
       "\(parts.unet)", "\(parts.autoencoder)", "\(parts.textEncoder)", "\(parts.scheduler)", parts.padToken ?? "",
     ] { add(text) }
-    for file in TokenizerVocabulary.files(in: parts.tokenizerFolder) + ["\(parts.tokenizerFolder)/special_tokens_map.json"]
+    for file in TokenizerVocabulary.files(in: parts.tokenizerFolder) + [
+      "\(parts.tokenizerFolder)/special_tokens_map.json"
+    ]
     where fileExists(file) {
       hash.add(try fileBytes(file, limit: 1 << 26))
     }

@@ -30,10 +30,11 @@ struct OriginalLayout {
 
   let file: any WeightFile
 
-  /// The text encoder may have either's names in 2.x, but only 2.x projects with linear layers.
+  /// The text encoder may have either's names in 2.x, but only 2.x projects with linear layers, and is of that width.
   var generation: Generation {
     let projection = file.shape(of: Self.unet + "middle_block.1.proj_in.weight")
-    return isOpenCLIP || projection?.count == 2 ? .second : .first
+    let width = file.shape(of: Self.clip + "text_model.embeddings.token_embedding.weight")?.last
+    return isOpenCLIP || projection?.count == 2 || width == 1024 ? .second : .first
   }
 
   /// Whether the text encoder has OpenCLIP's names.
@@ -152,7 +153,7 @@ struct OriginalLayout {
     let numbers = names.compactMap { name in
       name.begins(with: prefix) ? Int(name.dropFirst(prefix.count).prefix { $0 != "." }) : nil
     }
-    guard let last = numbers.max(), last > 0, last < 1000 else {
+    guard let last = numbers.max(), last < 1000 else {
       throw ModelError(.badData, "\(file.path): its text encoder has no layers; is the file complete?")
     }
     return last + 1

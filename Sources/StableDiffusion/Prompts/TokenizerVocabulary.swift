@@ -51,7 +51,8 @@ struct TokenizerVocabulary {
       let file = try JSONObject.decode(WholeFile.self, path: path, limit: Self.byteLimit)
       guard file.model.type ?? "BPE" == "BPE", file.model.suffix == Self.wordEnd else {
         throw ModelError(
-          .unsupported, "\(path) is no tokenizer of CLIP: it is not a byte-pair encoding whose words end in \(Self.wordEnd)")
+          .unsupported,
+          "\(path) is no tokenizer of CLIP: it is not a byte-pair encoding whose words end in \(Self.wordEnd)")
       }
       tokens = file.model.vocabulary
       added = file.added.map { Added(text: $0.content, token: $0.id, isNormalized: $0.normalized) }

@@ -23,7 +23,8 @@ public final class PyTorchFile: WeightFile {
   private static let formats: [String: NumberFormat] = [
     "FloatStorage": .float32, "HalfStorage": .float16, "BFloat16Storage": .bfloat16, "DoubleStorage": .float64,
     "LongStorage": .int64, "IntStorage": .int32, "ShortStorage": .int16, "CharStorage": .int8, "ByteStorage": .uint8,
-    "BoolStorage": .bool, "float8_e4m3fn": .float8E4M3, "float8_e5m2": .float8E5M2, "uint16": .uint16, "uint32": .uint32,
+    "BoolStorage": .bool, "float8_e4m3fn": .float8E4M3, "float8_e5m2": .float8E5M2, "uint16": .uint16,
+    "uint32": .uint32,
     "uint64": .uint64,
   ]
 

@@ -27,7 +27,8 @@ public final class SafetensorsFile: WeightFile {
     if try ZipArchive.begins(file) {
       throw ModelError(.badData, "\(path) is a file of torch.save under another name; rename it to .ckpt, .bin or .pt")
     }
-    guard file.byteCount >= 8, let length = try Int(exactly: file.bytes(0..<8).littleEndian), length <= file.byteCount - 8
+    guard file.byteCount >= 8, let length = try Int(exactly: file.bytes(0..<8).littleEndian),
+      length <= file.byteCount - 8
     else {
       throw ModelError(
         .badData,

@@ -47,7 +47,8 @@ struct ScaledWeights: WeightFile {
         guard !name.ends(with: ".weight_scale_inv") else {
           throw ModelError(
             .unsupported,
-            "\(file.path): \(name.prefix(200)) scales blocks of a weight; only one scale for a weight or for each row is read")
+            "\(file.path): \(name.prefix(200)) scales blocks of a weight; only one scale for a weight or for each row is read"
+          )
         }
         names.append(name)
         continue

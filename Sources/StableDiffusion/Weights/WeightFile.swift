@@ -61,7 +61,9 @@ extension WeightFile {
 /// Opens a file of weights by what its name ends in: `.safetensors`, or else one of `torch.save` (`.bin`,
 /// `.ckpt`, `.pt`), or an index of them. Numbers of 8 bits come with the scales that lie beside them.
 /// - Throws: `ModelError`.
-public func openWeightFile(_ path: String) throws -> any WeightFile { try ScaledWeights.scaled(openStoredWeights(path)) }
+public func openWeightFile(_ path: String) throws -> any WeightFile {
+  try ScaledWeights.scaled(openStoredWeights(path))
+}
 
 /// The same, with every tensor as it is stored.
 func openStoredWeights(_ path: String) throws -> any WeightFile {
