@@ -54,7 +54,9 @@ enum FileList {
           continue next
         }
       }
-      if !Grammar.trim(pieces[place]).isEmpty, let found = entry(pieces[place], mustExist: false) { entries.append(found) }
+      if !Grammar.trim(pieces[place]).isEmpty, let found = entry(pieces[place], mustExist: false) {
+        entries.append(found)
+      }
       place += 1
     }
     return entries
@@ -64,7 +66,9 @@ enum FileList {
 
   /// `FILE:WEIGHT` in its parts.
   private static func weighed(_ text: String) -> (file: String, weight: Double)? {
-    guard let colon = text.lastIndex(of: ":"), let weight = Double(text[text.index(after: colon)...]) else { return nil }
+    guard let colon = text.lastIndex(of: ":"), let weight = Double(text[text.index(after: colon)...]) else {
+      return nil
+    }
     return (String(text[..<colon]), weight)
   }
 

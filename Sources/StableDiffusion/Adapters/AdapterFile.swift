@@ -167,7 +167,8 @@ struct AdapterFile: Sendable {
   /// The layer that a tensor belongs to, and what it is there; nil for one that belongs to none.
   private static func place(of name: String, in file: any WeightFile) -> (module: String, ending: Ending)? {
     // PEFT's name of the one adapter of a file.
-    let plain = name.contains(".default") ? name.split(separator: ".").filter { $0 != "default" }.joined(separator: ".") : name
+    let plain =
+      name.contains(".default") ? name.split(separator: ".").filter { $0 != "default" }.joined(separator: ".") : name
     if let ending = endings.first(where: { plain.hasSuffix($0.text) }) {
       let module = String(plain.dropLast(ending.text.count))
       return module.isEmpty ? nil : (module, ending)
@@ -234,7 +235,8 @@ struct AdapterFile: Sendable {
         try add(.weight, .lowRank(factors), factors.core == nil ? "LoRA" : "LoCon", rank: rank, scale: scale)
         if let bias = roles[.upBias] { try add(.bias, .difference(bias), "LoRA", scale: scale) }
       }
-      if let first = roles[.hadamard1Left] ?? roles[.hadamard1Right] ?? roles[.hadamard2Left] ?? roles[.hadamard2Right] {
+      if let first = roles[.hadamard1Left] ?? roles[.hadamard1Right] ?? roles[.hadamard2Left] ?? roles[.hadamard2Right]
+      {
         let hasCores = roles[.hadamard1Core] != nil || roles[.hadamard2Core] != nil
         guard !hasCores || roles[.hadamard1Core] != nil && roles[.hadamard2Core] != nil else {
           throw incomplete(first, lacks: roles[.hadamard1Core] == nil ? .hadamard1Core : .hadamard2Core)
@@ -252,7 +254,8 @@ struct AdapterFile: Sendable {
         try add(.weight, .kronecker(one, two), "LoKr", rank: rank, scale: try scale(rank: rank) ?? 1)
       }
       for (role, part) in [
-        (Role.difference, Part.weight), (.biasDifference, .bias), (.normDifference, .weight), (.normBiasDifference, .bias),
+        (Role.difference, Part.weight), (.biasDifference, .bias), (.normDifference, .weight),
+        (.normBiasDifference, .bias),
       ] {
         if let tensor = roles[role] { try add(part, .difference(tensor), "full difference") }
       }

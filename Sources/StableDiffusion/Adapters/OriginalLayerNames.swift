@@ -33,7 +33,8 @@ struct OriginalLayerNames: Sendable {
     if parts.count == 2, parts[0].hasSuffix("_blocks") || parts[0] == "middle_block" {
       let numbers = parts[0] == "middle_block" ? 1 : 2
       for _ in 0..<numbers {
-        guard let end = parts[parts.count - 1].firstIndex(of: "_"), parts[parts.count - 1][..<end].allSatisfy(\.isNumber)
+        guard let end = parts[parts.count - 1].firstIndex(of: "_"),
+          parts[parts.count - 1][..<end].allSatisfy(\.isNumber)
         else { break }
         let rest = parts.removeLast()
         parts += [String(rest[..<end]), String(rest[rest.index(after: end)...])]

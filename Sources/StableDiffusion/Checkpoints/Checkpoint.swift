@@ -110,7 +110,9 @@ public struct Checkpoint: Sendable {
       (parts.autoencoder, parts.autoencoderWeights) = (try AutoencoderConfiguration(other.configuration), other.weights)
     }
     try Self.checkFit(parts, path: path)
-    let adapters = try options.loras.map { (file: try AdapterFile(try ModelLocation.place($0.path)), weight: $0.weight) }
+    let adapters = try options.loras.map {
+      (file: try AdapterFile(try ModelLocation.place($0.path)), weight: $0.weight)
+    }
     changes = try WeightChanges(adapters, model: path) { Self.weights($0, in: parts) }
     parts.assumptions += changes.notes
     let words = try Self.words(options.embeddings, adapters.map(\.file), assumptions: &parts.assumptions)
