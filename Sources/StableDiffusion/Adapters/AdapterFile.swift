@@ -265,7 +265,9 @@ struct AdapterFile: Sendable {
       }
       if let tensor = roles[.peftFactors] {
         let shape = file.shape(of: tensor) ?? []
-        let isOfInputs = shape.count > 1 && shape[0] == 1 && shape[1] != 1
+        // A convolution's is the same on either side.
+        let isOfInputs =
+          shape.count == 2 ? shape[0] == 1 && shape[1] != 1 : configuration?.isFeedforward(name) ?? false
         try add(.weight, .factors(tensor, axis: isOfInputs ? 1 : 0, offset: 0), "IA3")
         if !isOfInputs { try add(.bias, .factors(tensor, axis: 0, offset: 0), "IA3", isConsequence: true) }
       }
@@ -373,6 +375,14 @@ private struct AdapterConfiguration {
   private func key(_ name: String, _ module: String) -> String {
     let component = ["unet.", "text_encoder."].first { module.hasPrefix($0) } ?? ""
     return json.has(component + name) ? component + name : name
+  }
+
+  /// Whether an IA3 is of the layer's inputs.
+  func isFeedforward(_ module: String) -> Bool {
+    guard case .array(let names)? = json.values["feedforward_modules"] else { return false }
+    return names.contains { name in
+      if case .string(let text) = name { module == text || module.hasSuffix(".\(text)") } else { false }
+    }
   }
 
   func usesMagnitudes(_ module: String) throws -> Bool { try json.bool(key("use_dora", module), default: false) }
