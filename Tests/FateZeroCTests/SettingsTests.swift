@@ -23,6 +23,20 @@ import Testing
     }
   }
 
+  /// Whatever a prompt holds, what is told of it sets it again.
+  @Test(arguments: [#"a \\\[b\] c"#, #"a \[b\\\] \(c\)"#, "(a:1.3) [b] :)", #"C:\x\\"#, "a [b -> c\\\\] d"])
+  func promptsReadBack(_ text: String) throws {
+    let context = try #require(fatezero_create())
+    defer { fatezero_destroy(context) }
+    for name in ["edit", "source", "negative"] {
+      #expect(fatezero_set(context, name, text) == FATEZERO_OK, "\(String(cString: fatezero_error(context)))")
+      let told = String(cString: try #require(fatezero_get(context, name)))
+      #expect(fatezero_set(context, name, told) == FATEZERO_OK, "\(told)")
+      #expect(String(cString: try #require(fatezero_get(context, name))) == told)
+      #expect(fatezero_set(context, name, nil) == FATEZERO_OK)
+    }
+  }
+
   /// Every field of the structure sets the knob of its name.
   @Test func everyFieldIsRead() throws {
     let context = try #require(fatezero_create())

@@ -27,9 +27,11 @@ import Testing
       typed: "[(red cat:1.2) -> (red dog:1.2)] [sleeping] here", edit: "red dog sleeping here",
       source: "red cat sleeping here", weights: [weight("red dog", 1.2), weight("sleeping", 0.9090909)]),
     Case(typed: "((cat)), dog", edit: "cat, dog", weights: [weight("cat,", 1.21)]),
-    Case(typed: "(very (red:2) cat)", edit: "very red cat", weights: [
-      weight("very", 1.1), weight("red", 2.2), weight("cat", 1.1),
-    ]),
+    Case(
+      typed: "(very (red:2) cat)", edit: "very red cat",
+      weights: [
+        weight("very", 1.1), weight("red", 2.2), weight("cat", 1.1),
+      ]),
     Case(typed: "a [[cat]]", edit: "a cat", weights: [weight("cat", 0.8264463)]),
     Case(typed: #"a cat \(tabby\), \[x\] C:\x"#, edit: #"a cat (tabby), [x] C:\x"#),
     Case(typed: "smile :) and ( and ()", edit: "smile :) and ( and ()"),
@@ -40,9 +42,11 @@ import Testing
     Case(typed: "a cat BREAK on grass BREAK", edit: "a cat on grass"),
     Case(typed: "a cat AND a dog", edit: "a cat AND a dog"),
     Case(typed: "A CAT AND A DOG BREAK", edit: "A CAT AND A DOG BREAK"),
-    Case(typed: "(cat:1e999) (dog:abc) (cow:5000)", edit: "cat:1e999 dog:abc cow:5000", weights: [
-      weight("cat:1e999 dog:abc cow:5000", 1.1)
-    ]),
+    Case(
+      typed: "(cat:1e999) (dog:abc) (cow:5000)", edit: "cat:1e999 dog:abc cow:5000",
+      weights: [
+        weight("cat:1e999 dog:abc cow:5000", 1.1)
+      ]),
     Case(typed: "(,:1.3) (a , b:1.2)", edit: ", a , b", weights: [weight("a", 1.2), weight("b", 1.2)]),
   ]
 
@@ -53,7 +57,9 @@ import Testing
     #expect(settings.edit == expected.edit)
     #expect(settings.source == expected.source)
     #expect(settings.allWordWeights.map(\.word) == expected.weights.map(\.word), "\(settings.allWordWeights)")
-    for (have, want) in zip(settings.allWordWeights, expected.weights) { #expect(abs(have.weight - want.weight) < 1e-5) }
+    for (have, want) in zip(settings.allWordWeights, expected.weights) {
+      #expect(abs(have.weight - want.weight) < 1e-5)
+    }
     #expect(settings.blendWords == nil || settings.blendWords?.source.allSatisfy { !$0.contains("(") } == true)
   }
 
@@ -70,11 +76,15 @@ import Testing
   /// Whatever a prompt holds, what is told of it sets the same again.
   @Test func everyPromptReadsBack() throws {
     var generator = SystemRandomNumberGenerator()
-    let pieces = ["\\", "[", "]", "(", ")", "<", ">", "lora:", "->", "-", ":1.3", " ", "a", "é", "\u{301}", ",", "BREAK", "="]
+    let pieces = [
+      "\\", "[", "]", "(", ")", "<", ">", "lora:", "->", "-", ":1.3", " ", "a", "é", "\u{301}", ",", "BREAK", "=",
+    ]
     var count = 0
     for _ in 0..<20_000 {
-      let typed = (0..<Int.random(in: 0...14, using: &generator)).map { _ in pieces.randomElement(using: &generator) ?? "" }
-        .joined()
+      let typed = (0..<Int.random(in: 0...14, using: &generator)).map { _ in
+        pieces.randomElement(using: &generator) ?? ""
+      }
+      .joined()
       for name in ["edit", "source", "negative"] {
         var settings = Settings()
         // Brackets that do not close are an error of the edit's.
@@ -84,8 +94,13 @@ import Testing
         var again = Settings()
         try again.set(name, to: told)
         #expect(again.text(of: name) == told, "\(typed.debugDescription)")
-        let texts = [settings.edit, settings.source ?? "", settings.negative], others = [again.edit, again.source ?? "", again.negative]
-        if name == "edit" { #expect(texts[0] == others[0], "\(typed.debugDescription)") } else { #expect(texts == others) }
+        let texts = [settings.edit, settings.source ?? "", settings.negative],
+          others = [again.edit, again.source ?? "", again.negative]
+        if name == "edit" {
+          #expect(texts[0] == others[0], "\(typed.debugDescription)")
+        } else {
+          #expect(texts == others)
+        }
       }
     }
     print("\(count) prompts read back")
@@ -102,7 +117,9 @@ import Testing
   }
 
   /// Marks in thousands, within the limit, are read in one go.
-  @Test(arguments: ["(", "((a)", "(a:1.3)", "[", "[a]", "<", "<lora:a>", "\\", "&amp;", "BREAK ", "&", "(a:1.33333333333333"])
+  @Test(arguments: [
+    "(", "((a)", "(a:1.3)", "[", "[a]", "<", "<lora:a>", "\\", "&amp;", "BREAK ", "&", "(a:1.33333333333333",
+  ])
   func manyMarksAreRead(_ mark: String) throws {
     var settings = Settings()
     try settings.set("negative", to: String(repeating: mark, count: Settings.promptBytes / mark.utf8.count))
@@ -133,7 +150,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["model/neon.safetensors", "model/lora/neon.safetensors", "model/Lora/neon.safetensors", "loras/neon.safetensors"])
+  @Test(arguments: [
+    "model/neon.safetensors", "model/lora/neon.safetensors", "model/Lora/neon.safetensors", "loras/neon.safetensors",
+  ])
   func aTagIsTheLoRABesideTheModel(_ place: String) throws {
     let (options, warnings) = try plan("a [cat -> dog] <lora:neon:0.25>", loraAt: place)
     #expect(options.loras.count == 1 && options.loras[0].weight == 0.25)
@@ -155,7 +174,8 @@ import Testing
     #expect(told.contains { $0.contains("word-weights dog=1.3,sky=2.0") }, "\(told)")
     #expect(told.contains { $0.contains("source: the weights cat=1.2 are left out") }, "\(told)")
     #expect(told.count { $0.contains("BREAK") } == 2 && told.contains { $0.contains("AND") }, "\(told)")
-    #expect(try plan(#"a [cat -> dog], \(at home\)"#, loraAt: "x.safetensors").warnings
-      .allSatisfy { !$0.contains("web UI") && !$0.contains("left out") })
+    #expect(
+      try plan(#"a [cat -> dog], \(at home\)"#, loraAt: "x.safetensors").warnings
+        .allSatisfy { !$0.contains("web UI") && !$0.contains("left out") })
   }
 }

@@ -191,7 +191,8 @@ import Testing
       [layer + ".lora_down.weight": [2, 8], layer + ".lora_up.weight": [8, 2], layer + ".extra": [1]],
       "1 of its 3 tensors match no layer of"
     ),
-    ([layer + ".hada_w1_a": [2, 8]], "but no \(layer).hada_w1_b"), ([layer + ".lokr_w1": [2, 8]], "but no \(layer).lokr_w2"),
+    ([layer + ".hada_w1_a": [2, 8]], "but no \(layer).hada_w1_b"),
+    ([layer + ".lokr_w1": [2, 8]], "but no \(layer).lokr_w2"),
     ([layer + ".dora_scale": [8, 1]], "but no \(layer).lora_down.weight"), ([layer + ".alpha": []], "is no LoRA"),
     (
       [
@@ -206,7 +207,8 @@ import Testing
       "made for a model of other sizes"
     ),
     ([layer + ".ia3_l": [9, 1]], "made for a model of other sizes"), ([layer + ".diff_b": [8]], "match no layer of"),
-    ([layer + ".oft_blocks": [2, 4, 4]], "is an OFT, which is not implemented"), ([layer + ".boft_R": [2, 4]], "is a BOFT"),
+    ([layer + ".oft_blocks": [2, 4, 4]], "is an OFT, which is not implemented"),
+    ([layer + ".boft_R": [2, 4]], "is a BOFT"),
     ([layer + ".a1.weight": [2, 8]], "is a GLoRA"), ([layer + ".lora_E": [2, 1]], "is an AdaLoRA"),
     (["lora_te2_x.lora_down.weight": [1, 1]], "Stable Diffusion XL"),
     (["weight": [1]], "is no LoRA"), ([:], "is no LoRA"),
@@ -338,7 +340,10 @@ import Testing
     ("diffusers_old.safetensors", ["LoRA, in the layout of diffusers before 0.20", "F32"]),
     ("diffusers.safetensors", ["LoRA, in the layout of PEFT", "(alpha/rank)", "F16"]),
     ("peft", ["LoRA, in the layout of PEFT"]),
-    ("../lycoris/loha.safetensors", ["LoHa, in the layout of LyCORIS", "4 layers of the UNet, 1 layers of the text encoder"]),
+    (
+      "../lycoris/loha.safetensors",
+      ["LoHa, in the layout of LyCORIS", "4 layers of the UNet, 1 layers of the text encoder"]
+    ),
     ("../lycoris/dora.safetensors", ["DoRA, in the layout of LyCORIS"]),
     ("../lycoris/full.safetensors", ["full difference, in the layout of LyCORIS"]),
     ("../lycoris/peft_lokr", ["LoKr, in the layout of"]),

@@ -18,7 +18,8 @@ import Testing
     var place = 0
     let parts = entries.map { entry in
       defer { place += entry.bytes.count }
-      return "\"\(entry.name)\":{\"dtype\":\"\(entry.type)\",\"shape\":\(entry.shape),\"data_offsets\":[\(place),\(place + entry.bytes.count)]}"
+      return
+        "\"\(entry.name)\":{\"dtype\":\"\(entry.type)\",\"shape\":\(entry.shape),\"data_offsets\":[\(place),\(place + entry.bytes.count)]}"
     }
     let header = safetensorsBytes(header: "{\(parts.joined(separator: ","))}")
     try (header + Data(entries.flatMap(\.bytes))).write(to: URL(fileURLWithPath: path))
@@ -115,13 +116,19 @@ import Testing
     let layers = file.names.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(".weight".count)) }
     let names = OriginalLayerNames(layers: layers)
     let expected = [
-      "time_embed_0": "time_embedding.linear_1", "time_embed_2": "time_embedding.linear_2", "input_blocks_0_0": "conv_in",
-      "out_0": "conv_norm_out", "out_2": "conv_out", "input_blocks_1_0_emb_layers_1": "down_blocks.0.resnets.0.time_emb_proj",
+      "time_embed_0": "time_embedding.linear_1", "time_embed_2": "time_embedding.linear_2",
+      "input_blocks_0_0": "conv_in",
+      "out_0": "conv_norm_out", "out_2": "conv_out",
+      "input_blocks_1_0_emb_layers_1": "down_blocks.0.resnets.0.time_emb_proj",
       "input_blocks_4_0_skip_connection": "down_blocks.1.resnets.0.conv_shortcut",
-      "input_blocks_10_0_out_layers_3": "down_blocks.3.resnets.0.conv2", "middle_block_0_in_layers_0": "mid_block.resnets.0.norm1",
-      "middle_block_2_out_layers_0": "mid_block.resnets.1.norm2", "output_blocks_2_1_conv": "up_blocks.0.upsamplers.0.conv",
-      "output_blocks_5_2_conv": "up_blocks.1.upsamplers.0.conv", "output_blocks_11_1_proj_out": "up_blocks.3.attentions.2.proj_out",
-      "input_blocks_7_1_transformer_blocks_0_ff_net_0_proj": "down_blocks.2.attentions.0.transformer_blocks.0.ff.net.0.proj",
+      "input_blocks_10_0_out_layers_3": "down_blocks.3.resnets.0.conv2",
+      "middle_block_0_in_layers_0": "mid_block.resnets.0.norm1",
+      "middle_block_2_out_layers_0": "mid_block.resnets.1.norm2",
+      "output_blocks_2_1_conv": "up_blocks.0.upsamplers.0.conv",
+      "output_blocks_5_2_conv": "up_blocks.1.upsamplers.0.conv",
+      "output_blocks_11_1_proj_out": "up_blocks.3.attentions.2.proj_out",
+      "input_blocks_7_1_transformer_blocks_0_ff_net_0_proj":
+        "down_blocks.2.attentions.0.transformer_blocks.0.ff.net.0.proj",
     ]
     for (name, layer) in expected {
       #expect(layers.contains(layer), "\(layer)")
@@ -132,7 +139,9 @@ import Testing
   /// ComfyUI's and LyCORIS' own prefixes.
   @Test(arguments: ["lycoris_", "diffusion_model.", "model.diffusion_model."]) func prefixes(_ prefix: String) throws {
     let name = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
-    let text = prefix.hasSuffix("_") ? name.replacing(".", with: "_") : name.replacing("down_blocks.0.attentions.0", with: "input_blocks.1.1")
+    let text =
+      prefix.hasSuffix("_")
+      ? name.replacing(".", with: "_") : name.replacing("down_blocks.0.attentions.0", with: "input_blocks.1.1")
     try Fixtures.withTemporaryFolder { folder in
       let all = try ["lora_unet_" + name.replacing(".", with: "_"), prefix + text].map { name -> [Float] in
         let path = folder.appendingPathComponent("file.safetensors").path
@@ -198,7 +207,9 @@ import Testing
   }
 
   /// Half of a change is half of the way, whatever its kind.
-  @Test(arguments: ["locon", "loha", "lokr", "dora", "full", "ia3"]) func strengthIsTheShareOfTheWay(_ name: String) throws {
+  @Test(arguments: ["locon", "loha", "lokr", "dora", "full", "ia3"]) func strengthIsTheShareOfTheWay(_ name: String)
+    throws
+  {
     let file = try AdapterFile(AdapterTests.lycoris.path + "/\(name).safetensors")
     let model = try Checkpoint(path: AdapterTests.model.path)
     let changes = try WeightChanges([(file, 0.5)], model: "the model") { model.weights($0) }
@@ -207,14 +218,17 @@ import Testing
     for component in [ModelComponent.unet, .textEncoder] {
       for (name, entries) in changes.entries[component] ?? [:] {
         let weights = model.weights(component)
-        let stored = try #require(weights.names.first { CheckpointKeys.canonicalName(of: $0, component: component) == name })
+        let stored = try #require(
+          weights.names.first { CheckpointKeys.canonicalName(of: $0, component: component) == name })
         let weight = try weights.tensor(stored)
         let half = try device.changed(weight, by: entries).floats
         let whole = try device.changed(
           weight, by: entries.map { WeightChanges.Entry(file: $0.file, change: $0.change, strength: 1) }
         ).floats
         #expect(half.count == weight.count)
-        for ((old, half), new) in zip(zip(weight.floats, half), whole) { largest = max(largest, abs(half - (old + new) / 2)) }
+        for ((old, half), new) in zip(zip(weight.floats, half), whole) {
+          largest = max(largest, abs(half - (old + new) / 2))
+        }
       }
     }
     print("\(name): half is off the middle by \(largest)")
@@ -226,7 +240,8 @@ import Testing
   @Test func severalWordsInOneFile() throws {
     func words(_ word: String?, _ path: String) throws -> [String] {
       let embedding = Checkpoint.Embedding(word: word, path: path)
-      return try Checkpoint(path: AdapterTests.model.path, options: Checkpoint.Options(embeddings: [embedding])).addedWords
+      return try Checkpoint(path: AdapterTests.model.path, options: Checkpoint.Options(embeddings: [embedding]))
+        .addedWords
         .words.map { "\($0.text) \($0.tokens.count)" }
     }
     let one = AdapterTests.folder.path

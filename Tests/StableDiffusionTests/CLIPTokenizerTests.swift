@@ -138,6 +138,18 @@ struct CLIPTokenizerTests {
     }
   }
 
+  /// Layers of entities and one long word, of which one pass each would take minutes.
+  @Test func longPromptsAreReadInOneGo() throws {
+    let many = 40_000
+    #expect(PromptRepair.repair("&" + String(repeating: "amp;", count: many) + "lt;") == "<")
+    #expect(PromptRepair.repair("&" + String(repeating: "#38;", count: many)) == "&")
+    #expect(PromptRepair.repair("&" + String(repeating: "#65286;", count: many) + "eacute;") == "é")
+    #expect(PromptRepair.repair(String(repeating: "&", count: many)) == String(repeating: "&", count: many))
+    let tokenizer = try CLIPTokenizer(directory: Fixtures.repository.appendingPathComponent("Models/clip").path)
+    let word = (0..<many).map { String(UnicodeScalar(UInt8(97 + $0 * $0 % 23))) }.joined()
+    #expect(tokenizer.encode(word).map(tokenizer.decode).dropFirst().dropLast().joined() == word)
+  }
+
   @Test func namesAMissingFile() throws {
     let error = modelError { _ = try CLIPTokenizer(directory: "/nonexistent") }
     #expect(error?.kind == .notFound)

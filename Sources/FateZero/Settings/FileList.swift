@@ -55,7 +55,9 @@ enum FileList {
           continue next
         }
       }
-      if !Grammar.trim(pieces[place]).isEmpty, let found = entry(pieces[place], mustExist: false) { entries.append(found) }
+      if !Grammar.trim(pieces[place]).isEmpty, let found = entry(pieces[place], mustExist: false) {
+        entries.append(found)
+      }
       place += 1
     }
     return entries

@@ -122,7 +122,8 @@ public struct InlineEdit: Sendable, Equatable {
   /// Whether the inside of brackets is words. The web UI's changes in the course of the steps, `[cat:dog:0.5]` and
   /// `[cat|dog]`, and mistyped arrows are not.
   private static func isEmphasis(_ inside: ArraySlice<Symbol>) -> Bool {
-    inside.contains { !($0.text.first?.isWhitespace ?? true) } && !inside.contains { [":", "|", ">", "=", "→"].contains($0.text) }
+    inside.contains { !($0.text.first?.isWhitespace ?? true) }
+      && !inside.contains { [":", "|", ">", "=", "→"].contains($0.text) }
   }
 
   /// The two sides of the bracket that opens at `start`, trimmed, and the index after it.
@@ -194,7 +195,9 @@ public struct InlineEdit: Sendable, Equatable {
       // For each place where the word begins and ends that it is in.
       var (starts, ends) = (Array(characters.indices), Array(characters.indices))
       for index in characters.indices.dropFirst()
-      where characters[index].isWordCharacter && characters[index - 1].isWordCharacter { starts[index] = starts[index - 1] }
+      where characters[index].isWordCharacter && characters[index - 1].isWordCharacter {
+        starts[index] = starts[index - 1]
+      }
       for index in characters.indices.dropLast().reversed()
       where characters[index].isWordCharacter && characters[index + 1].isWordCharacter { ends[index] = ends[index + 1] }
       return brackets.map { range in

@@ -359,7 +359,8 @@ public enum Knobs {
     var embeddings: [Checkpoint.Embedding] = []
     for entry in try FileList.entries(text, takesWords: true, in: "embedding") {
       guard entry.word != "", !entry.path.isEmpty else {
-        throw SettingsError("\"\(entry.word ?? "")=\(entry.path)\" is no WORD=FILE; write <toy>=toy.pt", in: "embedding")
+        throw SettingsError(
+          "\"\(entry.word ?? "")=\(entry.path)\" is no WORD=FILE; write <toy>=toy.pt", in: "embedding")
       }
       guard !(entry.word ?? "").contains(where: \.isWhitespace) else {
         throw SettingsError(

@@ -33,7 +33,8 @@ public enum ModelOptions {
   /// What became of a tag, as a sentence.
   static func note(on tag: WebUISyntax.LoRATag, loras: [Checkpoint.LoRA]) -> String {
     guard let lora = loras.first(where: { isNamed(tag.name, $0) }) else {
-      return "\(tag.description) is left out: there is no \(tag.name).safetensors beside the model, nor in its folder's lora, "
+      return
+        "\(tag.description) is left out: there is no \(tag.name).safetensors beside the model, nor in its folder's lora, "
         + "Lora or loras; give the file as lora"
     }
     return "\(tag.description) is read as lora \(lora.path):\(lora.weight)"

@@ -235,7 +235,8 @@ struct AdapterFile: Sendable {
         try add(.weight, .lowRank(factors), factors.core == nil ? "LoRA" : "LoCon", rank: rank, scale: scale)
         if let bias = roles[.upBias] { try add(.bias, .difference(bias), "LoRA", scale: scale) }
       }
-      if let first = roles[.hadamard1Left] ?? roles[.hadamard1Right] ?? roles[.hadamard2Left] ?? roles[.hadamard2Right] {
+      if let first = roles[.hadamard1Left] ?? roles[.hadamard1Right] ?? roles[.hadamard2Left] ?? roles[.hadamard2Right]
+      {
         let hasCores = roles[.hadamard1Core] != nil || roles[.hadamard2Core] != nil
         guard !hasCores || roles[.hadamard1Core] != nil && roles[.hadamard2Core] != nil else {
           throw incomplete(first, lacks: roles[.hadamard1Core] == nil ? .hadamard1Core : .hadamard2Core)
@@ -253,7 +254,8 @@ struct AdapterFile: Sendable {
         try add(.weight, .kronecker(one, two), "LoKr", rank: rank, scale: try scale(rank: rank) ?? 1)
       }
       for (role, part) in [
-        (Role.difference, Part.weight), (.biasDifference, .bias), (.normDifference, .weight), (.normBiasDifference, .bias),
+        (Role.difference, Part.weight), (.biasDifference, .bias), (.normDifference, .weight),
+        (.normBiasDifference, .bias),
       ] {
         if let tensor = roles[role] { try add(part, .difference(tensor), "full difference") }
       }
@@ -263,7 +265,9 @@ struct AdapterFile: Sendable {
       }
       if let tensor = roles[.peftFactors] {
         let shape = file.shape(of: tensor) ?? []
-        let isOfInputs = shape.count > 1 && shape[0] == 1 && shape[1] != 1
+        // A convolution's is the same on either side.
+        let isOfInputs =
+          shape.count == 2 ? shape[0] == 1 && shape[1] != 1 : configuration?.isFeedforward(name) ?? false
         try add(.weight, .factors(tensor, axis: isOfInputs ? 1 : 0, offset: 0), "IA3")
         if !isOfInputs { try add(.bias, .factors(tensor, axis: 0, offset: 0), "IA3", isConsequence: true) }
       }
@@ -371,6 +375,14 @@ private struct AdapterConfiguration {
   private func key(_ name: String, _ module: String) -> String {
     let component = ["unet.", "text_encoder."].first { module.begins(with: $0) } ?? ""
     return json.has(component + name) ? component + name : name
+  }
+
+  /// Whether an IA3 is of the layer's inputs.
+  func isFeedforward(_ module: String) -> Bool {
+    guard case .array(let names)? = json.values["feedforward_modules"] else { return false }
+    return names.contains { name in
+      if case .string(let text) = name { module == text || module.hasSuffix(".\(text)") } else { false }
+    }
   }
 
   func usesMagnitudes(_ module: String) throws -> Bool { try json.bool(key("use_dora", module), default: false) }

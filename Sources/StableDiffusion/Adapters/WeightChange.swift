@@ -100,7 +100,8 @@ struct WeightChange: Sendable {
 extension WeightChange.Factors {
   /// Nil where the factors do not fit each other.
   func size(in file: any WeightFile) -> (rows: Int, columns: Int)? {
-    guard let left = file.shape(of: left), let right = file.shape(of: right), let first = left.first, let rank = right.first,
+    guard let left = file.shape(of: left), let right = file.shape(of: right), let first = left.first,
+      let rank = right.first,
       first > 0, rank > 0, let leftCount = Tensor.count(of: left), let rightCount = Tensor.count(of: right)
     else { return nil }
     let (rows, leftRank) = isLeftTransposed ? (leftCount / first, first) : (first, leftCount / first)
@@ -121,7 +122,8 @@ extension WeightChange.Matrix {
     switch self {
     case .product(let factors): return factors.size(in: file)
     case .stored(let name):
-      guard let shape = file.shape(of: name), let rows = shape.first, rows > 0, let count = Tensor.count(of: shape) else {
+      guard let shape = file.shape(of: name), let rows = shape.first, rows > 0, let count = Tensor.count(of: shape)
+      else {
         return nil
       }
       return (rows, count / rows)

@@ -128,9 +128,9 @@ struct WeightChanges: Sendable {
     }
     let others = file.unknown.filter { !isOfLayer($0) }
     if !others.isEmpty {
+      let what = others.count == 1 ? "a tensor that belongs" : "\(others.count) tensors that belong"
       notes.append(
-        "\(file.path): not used \(others.count == 1 ? "is a tensor" : "are \(others.count) tensors") that \(others.count == 1 ? "belongs" : "belong") to no layer: "
-          + Self.listed(others))
+        "\(file.path): left out \(others.count == 1 ? "is" : "are") \(what) to no layer: \(Self.listed(others))")
     }
   }
 

@@ -109,7 +109,9 @@ public struct Checkpoint: Sendable {
     }
     if let predictionType = options.predictionType { parts.scheduler.predictionType = predictionType }
     try Self.checkFit(parts, path: path)
-    let adapters = try options.loras.map { (file: try AdapterFile(try ModelLocation.place($0.path)), weight: $0.weight) }
+    let adapters = try options.loras.map {
+      (file: try AdapterFile(try ModelLocation.place($0.path)), weight: $0.weight)
+    }
     changes = try WeightChanges(adapters, model: path) { Self.weights($0, in: parts) }
     parts.assumptions += changes.notes
     let words = try Self.words(options.embeddings, adapters.map(\.file), assumptions: &parts.assumptions)

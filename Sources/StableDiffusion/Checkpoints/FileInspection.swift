@@ -44,7 +44,8 @@ public struct FileInspection: Sendable {
     // A bias that goes with its weight is no layer of its own.
     var counts: [ModelComponent: Set<String>] = [:]
     var kinds: [String: Int] = [:], places: [String: Int] = [:]
-    for layer in adapter.layers where counts[WeightChanges.network(of: layer.name), default: []].insert(layer.name).inserted {
+    for layer in adapter.layers
+    where counts[WeightChanges.network(of: layer.name), default: []].insert(layer.name).inserted {
       kinds[layer.kind, default: 0] += 1
       places[place(of: layer.name), default: 0] += 1
     }
@@ -57,7 +58,8 @@ public struct FileInspection: Sendable {
     let kind = kinds.count == 1 ? kinds.keys.first ?? "" : kinds.isEmpty ? "words" : listed(kinds)
     let scales = Set(adapter.layers.map(\.change.scale)).sorted()
     let textWidth = adapter.layers.lazy.compactMap { layer -> Int? in
-      guard layer.name.contains("attn2"), layer.name.contains("to_k"), case .lowRank(let factors) = layer.change.kind else {
+      guard layer.name.contains("attn2"), layer.name.contains("to_k"), case .lowRank(let factors) = layer.change.kind
+      else {
         return nil
       }
       return adapter.file.shape(of: factors.right)?.dropFirst().first

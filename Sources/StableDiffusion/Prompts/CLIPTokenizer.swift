@@ -208,7 +208,9 @@ public struct CLIPTokenizer: Sendable {
     while let candidate = queue.removeFirst() {
       let left = candidate.place, right = next[left]
       // Another pair may have been joined there since.
-      guard right < tokens.count, tokens[left] == candidate.pair.left, tokens[right] == candidate.pair.right else { continue }
+      guard right < tokens.count, tokens[left] == candidate.pair.left, tokens[right] == candidate.pair.right else {
+        continue
+      }
       (tokens[left], tokens[right]) = (candidate.result, nil)
       next[left] = next[right]
       if next[left] < tokens.count { previous[next[left]] = left }

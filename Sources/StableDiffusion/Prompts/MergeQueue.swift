@@ -30,7 +30,9 @@ struct MergeQueue {
     var place = 0
     while true {
       var least = place
-      for child in [2 * place + 1, 2 * place + 2] where child < heap.count && heap[child] < heap[least] { least = child }
+      for child in [2 * place + 1, 2 * place + 2] where child < heap.count && heap[child] < heap[least] {
+        least = child
+      }
       guard least != place else { return first }
       heap.swapAt(place, least)
       place = least
