@@ -75,7 +75,7 @@ CHECKED := clang -g -O1 -std=gnu11 -Wall -Wextra -Werror -ICShims/CFateZero/incl
 fuzzers: sanitized
 	$(FUZZED) --target FateZeroCommand
 	$(FUZZED) --product Fuzzer $$(printf -- '-Xlinker %s ' .build-fuzz/release/FateZeroCommand.build/*.o)
-	$(CHECKED) -fsanitize=fuzzer,address -ICShims/CFrei0rFateZero -ICShims/CFrei0rFateZero/include \
+	$(CHECKED) -fsanitize=fuzzer,address -fuse-ld=lld -ICShims/CFrei0rFateZero -ICShims/CFrei0rFateZero/include \
 	  Fuzz/frei0r.c CShims/CFrei0rFateZero/*.c -L.build-address/release -lFateZero -Wl,-rpath,$(CURDIR)/.build-address/release \
 	  -o .build-fuzz/frei0r
 
