@@ -57,7 +57,6 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 # A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
 test: setup build sanitized fuzzers ## Build, then run all tests, and fuzz everything for ten seconds each.
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-tests
-	$(MAKE) misuse
 	Fuzz/fuzz.sh 10
 
 # Swift and C instrumented alike.

@@ -7,3 +7,15 @@ var fuzzTargets: [any FuzzTarget.Type] {
     CacheTarget.self, MatroskaTarget.self, MediaTarget.self, ArgumentsTarget.self, PagesTarget.self, NamesTarget.self,
   ]
 }
+
+/// Swift 6.3 cannot compile a closure that asks a type for its name in what a macro makes of a test.
+func fuzzTarget(named name: String) -> (any FuzzTarget.Type)? {
+  for target in fuzzTargets where target.name == name { return target }
+  return nil
+}
+
+var fuzzTargetNames: [String] {
+  var names: [String] = []
+  for target in fuzzTargets { names.append(target.name) }
+  return names
+}
