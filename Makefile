@@ -57,7 +57,6 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 # A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
 test: setup build sanitized fuzzers ## Build, then run all tests, and fuzz everything for ten seconds each.
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-tests
-	$(MAKE) misuse
 	Fuzz/fuzz.sh 10
 
 # Swift and C instrumented alike.
@@ -67,15 +66,18 @@ sanitized: ## Build the C library with address and thread sanitizer, the element
 	$(SWIFT) build -c release --sanitize thread --product FateZero --scratch-path .build-thread
 
 # Coverage is measured of Swift only: the loops of CKernels choose their variant while they are loaded, before anything could
-# count. SwiftPM links no executable's module into another program, so that the command's objects are named.
+# count. SwiftPM links no executable's module into another program; as an archive the command's can be given to all links.
 FUZZED := FATEZERO_FUZZ=1 $(SWIFT) build -c release -Xswiftc -enable-testing -Xswiftc -sanitize=fuzzer -Xswiftc -use-ld=lld \
   --disable-local-rpath --scratch-path .build-fuzz
+COMMAND_ARCHIVE := $(CURDIR)/.build-fuzz/libFateZeroCommand.a
 CHECKED := clang -g -O1 -std=gnu11 -Wall -Wextra -Werror -ICShims/CFateZero/include
 
 fuzzers: sanitized
 	$(FUZZED) --target FateZeroCommand
-	$(FUZZED) --product Fuzzer $$(printf -- '-Xlinker %s ' .build-fuzz/release/FateZeroCommand.build/*.o)
-	$(CHECKED) -fsanitize=fuzzer,address -ICShims/CFrei0rFateZero -ICShims/CFrei0rFateZero/include \
+	rm -f $(COMMAND_ARCHIVE)
+	ar rcs $(COMMAND_ARCHIVE) .build-fuzz/release/FateZeroCommand.build/*.o
+	$(FUZZED) --product Fuzzer -Xlinker $(COMMAND_ARCHIVE)
+	$(CHECKED) -fsanitize=fuzzer,address -fuse-ld=lld -ICShims/CFrei0rFateZero -ICShims/CFrei0rFateZero/include \
 	  Fuzz/frei0r.c CShims/CFrei0rFateZero/*.c -L.build-address/release -lFateZero -Wl,-rpath,$(CURDIR)/.build-address/release \
 	  -o .build-fuzz/frei0r
 

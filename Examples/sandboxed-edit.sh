@@ -14,8 +14,8 @@ shift 2
 tool=$(realpath -e -- "$(command -v -- "${FATEZERO:-fatezero}")")
 model=$(realpath -e -- "${FATEZERO_MODEL:?names the model}")
 
+# The time is kept inside, where the signal reaches the tool, which then removes what it has begun.
 exec prlimit --core=0 --fsize=$((16 << 30)) --nofile=256 --as="${MEMORY:-unlimited}" \
-  timeout --kill-after=10 "${SECONDS_MOST:-3600}" \
   bwrap --unshare-all --die-with-parent --new-session --cap-drop ALL --clearenv \
   --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
   --ro-bind /etc/ld.so.cache /etc/ld.so.cache --ro-bind-try /etc/alternatives /etc/alternatives \
@@ -23,4 +23,4 @@ exec prlimit --core=0 --fsize=$((16 << 30)) --nofile=256 --as="${MEMORY:-unlimit
   --ro-bind "$tool" /fatezero --ro-bind "$model" /model --ro-bind "$input" "/in/$(basename -- "$input")" \
   --bind "$folder" /out --chdir /tmp --remount-ro / \
   --setenv PATH /usr/bin --setenv OMP_WAIT_POLICY passive --setenv FATEZERO_MODEL /model \
-  /fatezero edit "/in/$(basename -- "$input")" "/out/$(basename -- "$output")" "$@"
+  timeout --kill-after=10 "${SECONDS_MOST:-3600}" /fatezero edit "/in/$(basename -- "$input")" "/out/$(basename -- "$output")" "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# corpus.sh: makes Tests/Fixtures/fuzz anew from the seeds, what it holds, and what `make fuzz` has found since: of all that, few
-# small inputs that reach as much code as libFuzzer can tell. A file whose name is a word, unlike libFuzzer's own, was put there
-# by hand after it had broken something, and stays.
+# corpus.sh [TARGET]...: folds what `make fuzz` has found into Tests/Fixtures/fuzz: of that and what is there, few small inputs
+# that reach as much code as libFuzzer can tell. A file whose name is a word, unlike libFuzzer's own, is a seed (seeds.py) or has
+# broken something once, and stays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,17 +13,17 @@ scratch=$(mktemp -d /dev/shm/fatezero-corpus.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 export TMPDIR=$scratch
 
-python3 Fuzz/seeds.py "$scratch/seeds"
+python3 Fuzz/seeds.py
 for target in ${*:-$({ "$fuzzer"; echo frei0r; } | cut -d ' ' -f 1)}; do
   program=$fuzzer
   [[ $target != frei0r ]] || program=$frei0r
   corpus=Tests/Fixtures/fuzz/$target
-  mkdir -p "$scratch/$target" "$corpus" "$scratch/seeds/$target" ".build-fuzz/work/$target/corpus"
-  FUZZ_TARGET=$target "$program" -merge=1 -close_fd_mask=3 -timeout=5 -rss_limit_mb=2048 "$scratch/$target" "$scratch/seeds/$target" \
+  mkdir -p "$scratch/$target" "$corpus" ".build-fuzz/work/$target/corpus"
+  FUZZ_TARGET=$target "$program" -merge=1 -close_fd_mask=3 -timeout=5 -rss_limit_mb=2048 "$scratch/$target" \
     "$corpus" ".build-fuzz/work/$target/corpus" 2>"$scratch/log" || { tail -n 20 "$scratch/log" >&2; exit 1; }
   find "$corpus" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
-  # The smallest first.
-  find "$scratch/$target" -type f -printf '%s %p\n' | sort -n | head -n $most_files \
+  # The smallest first; what stays need not be there twice.
+  find "$scratch/$target" -type f ! -name "$(sha1sum "$corpus"/* | sed 's/ .*//' | paste -sd '|')" -printf '%s %p\n' | sort -n | head -n $most_files \
     | awk -v most=$most_bytes '(total += $1) <= most { print $2 }' | xargs -r cp -t "$corpus"
   printf '%-16s %6d files %8d bytes\n' "$target" "$(find "$corpus" -type f | wc -l)" "$(du -b --apparent-size "$corpus" | cut -f 1)"
 done

@@ -24,7 +24,6 @@ fuzz() {
   # Where address sanitizer watches, a process needs more.
   local memory=1024
   [[ $target != frei0r ]] || { program=$FREI0R memory=2048 own=(-close_fd_mask=2); }
-  # With what stood in its way before, an input would be found again at once.
   FUZZ_TARGET=$target "$program" "$WORK/$target/corpus" "Tests/Fixtures/fuzz/$target" -dict=Fuzz/dictionary.txt \
     -max_total_time="$seconds" -max_len="$length" -timeout=5 -rss_limit_mb=$memory -malloc_limit_mb=1024 \
     -artifact_prefix="$WORK/$target/artifacts/" -print_final_stats=1 "${own[@]}" >"$WORK/$target/log" 2>&1 \
@@ -44,8 +43,8 @@ while read -r target _; do
   printf '%-16s %12s inputs\n' "$target" "${count:-no}"
   [[ -e $WORK/$target/failed ]] || continue
   failed=1
-  echo "make fuzz: $target FAILED; the input is the file named last here:" >&2
-  tail -n 40 "$log" >&2
+  echo "make fuzz: $target FAILED; all that was said is in $log" >&2
+  grep -aE 'Fatal error|ERROR: |SUMMARY: |Test unit written' "$log" >&2 || tail -n 20 "$log" >&2
 done <<<"$targets"
 echo "$total inputs in all"
 exit $failed

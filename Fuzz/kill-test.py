@@ -44,8 +44,8 @@ class Folder:
     def command(self, fatezero):
         return [
             fatezero, "edit", str(ROOT / "Examples/cat.mp4"), str(self.path / "out.y4m"), "--edit",
-            "a [cat -> tiger] on the grass", "--model", str(ROOT / "Models/toyworld"), "--size", "64x64", "--steps", "3",
-            "--frames", "12", "--clip-length", "4", f"--cache={self.path / 'cache'}", "--resume", "--record-dir",
+            "a [cat -> tiger] on the grass", "--model", str(ROOT / "Models/toyworld"), "--size", "64x64", "--steps", "2",
+            "--frames", "6", "--clip-length", "2", f"--cache={self.path / 'cache'}", "--resume", "--record-dir",
             str(self.path / "record"), "--report", str(self.path / "report"), "--mask-output", str(self.path / "mask.y4m"), "-y",
         ]
 
@@ -71,6 +71,7 @@ class Folder:
         """What a run leaves that has ended well, but for results, pages and the cache's entries."""
         names = [str(file.relative_to(self.path)) for file in self.path.rglob("*")]
         ours = [name for name in names if not any(name == mine or mine.startswith(name + "/") for mine in FOREIGN)]
+        ours = [name for name in ours if not name.endswith("/.fatezero-files")]
         return [name for name in ours if ".fatezero-" in name or ".partial" in name or name.startswith("record/")
                 or name.startswith("cache/windows/") and name.endswith(".safetensors")]
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""seeds.py FOLDER: writes what fuzzing begins with, a folder for each target: small inputs of every kind that a target reads.
+"""seeds.py [FOLDER]: writes what fuzzing begins with, a folder for each target: small inputs of every kind that a target reads.
+Without FOLDER into Tests/Fixtures/fuzz.
 
 Needs ffmpeg, and nothing of Python's but its own library.
 """
@@ -15,7 +16,7 @@ import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FIXTURES = os.path.join(ROOT, "Tests/Fixtures")
-output = sys.argv[1]
+output = sys.argv[1] if len(sys.argv) > 1 else os.path.join(FIXTURES, "fuzz")
 
 
 def put(target, name, content):
@@ -195,3 +196,25 @@ with tempfile.TemporaryDirectory() as folder:
 for flags in range(0, 32, 3):
     put("matroska", f"plain-{flags}", bytes([flags]) + bytes([4 | 13 << 3, 122]) + b"\0\0" + b"\0\0" + b"\0\x01\0\x02"
         + b"".join(bytes([kind, 0, time * 10, 0, 0]) + (b"\0\x05" if kind == 2 else b"") for time, kind in enumerate([0, 2, 3, 1, 0])))
+
+
+def any_time(kind, small):
+    """The kinds of numbers that MatroskaBuilder makes: small ones, and those about the ends of signed and unsigned ones."""
+    return bytes([kind, small])
+
+
+for kind in (1, 2, 3, 5 | 31 << 3):
+    time = any_time(kind, 1)
+    for flags in (0, 8, 16, 24):
+        # Timestamp scale and duration of the file, default duration of a frame, begin and end of a chapter, then clusters.
+        put("matroska", f"all-{kind}-{flags}", bytes([flags]) + time * 5
+            + b"".join(bytes([block]) + time + b"\0\0" + (time if block == 2 else b"") for block in (0, 2, 3, 1)))
+        put("matroska", f"clusters-{kind}-{flags}", bytes([flags, 4 | 13 << 3, 122]) + b"\0\0" * 4
+            + b"".join(bytes([block]) + time + b"\x7f\xff" + (time if block == 2 else b"") for block in (0, 2, 3, 1)))
+        put("matroska", f"apart-{kind}-{flags}", bytes([flags, 4 | 13 << 3, 122]) + b"\0\0" * 4
+            + bytes([0, 0, 1, 0, 0, 0]) + time + b"\0\0" + bytes([2, 0, 1, 0, 0]) + time + bytes([3]) + time + b"\0\0")
+for index, text in enumerate(['"\u0301 onload=x', "a/\u0d4e/../b", "<\ufe0fscript>", "\x1b[31m", "..\u200d/", "-\u0301rf"]):
+    put("names", f"marks-{index}", text)
+    put("pages", f"marks-{index}", joined(text, text, text))
+for index, text in enumerate(["a \\\\[x", "blend-words", "=", ",\u0301", "\\"]):
+    put("settings", f"marks-{index}", joined(f"edit={text}", f"blend-words={text}=b", f"word-weights={text}=2", f"lora=a{text}:1"))

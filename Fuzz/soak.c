@@ -83,41 +83,45 @@ static fatezero_status edit_once(fatezero_context *context, fatezero_frame *fram
   return fatezero_edit_clip(context, frames, frames, FRAMES);
 }
 
+/** Of three samples, so that one odd one decides nothing. */
+static double mean(const holdings *samples) {
+  return (double)(samples[0].kilobytes + samples[1].kilobytes + samples[2].kilobytes) / 3;
+}
+
 int main(int argc, char **argv) {
+  /* Every kind of edit comes in a context's life, and it ends in the same state each time. The first one warms up: what a process
+   * makes once is there afterwards. */
+  enum { LIFE = 60, MOST_LIVES = 1000, FEWEST_LIVES = 7 };
   if (argc != 3) return 64;
   const char *records[] = {"queries-keys", "maps", "recompute"};
   static unsigned char pixels[FRAMES][BYTES];
-  int count = atoi(argv[2]);
-  /* What is made once is there by then: kinds of edits, of the allocator's blocks, of the pool's threads. */
-  int warm = count / 10 > 60 ? count / 10 : 60;
-  holdings first = {0}, last = {0};
-  fatezero_context *context = NULL;
-  for (int edit = 0; edit < count; edit++) {
-    if (context == NULL) context = editor(argv[1]);
-    char prompt[64];
-    snprintf(prompt, sizeof prompt, "a [cat -> tiger%d] on the grass", edit % 7);
-    set(context, "edit", prompt);
-    set(context, "record", records[edit % 3]);
-    fatezero_frame frames[FRAMES];
-    fill(frames, pixels, edit);
-    fatezero_status status = edit_once(context, frames, edit);
-    if (status != FATEZERO_OK) {
-      fprintf(stderr, "soak: edit %d: status %d: %s\n", edit + 1, status, fatezero_error(context));
-      return 1;
+  static holdings samples[MOST_LIVES];
+  int lives = (atoi(argv[2]) + LIFE - 1) / LIFE;
+  if (lives < FEWEST_LIVES) lives = FEWEST_LIVES;
+  if (lives > MOST_LIVES) lives = MOST_LIVES;
+  for (int life = 0; life < lives; life++) {
+    fatezero_context *context = editor(argv[1]);
+    for (int edit = 0; edit < LIFE; edit++) {
+      char prompt[64];
+      snprintf(prompt, sizeof prompt, "a [cat -> tiger%d] on the grass", edit % 7);
+      set(context, "edit", prompt);
+      set(context, "record", records[edit % 3]);
+      fatezero_frame frames[FRAMES];
+      fill(frames, pixels, edit);
+      fatezero_status status = edit_once(context, frames, edit);
+      if (status != FATEZERO_OK) {
+        fprintf(stderr, "soak: edit %d: status %d: %s\n", life * LIFE + edit + 1, status, fatezero_error(context));
+        return 1;
+      }
     }
-    if (edit % 50 == 49) {
-      fatezero_destroy(context);
-      context = NULL;
-    }
-    if (edit + 1 == warm || edit % 100 == 99) {
-      last = measure();
-      if (edit + 1 == warm) first = last;
-      printf("%d edits: %ld kB, %d descriptors, %d threads\n", edit + 1, last.kilobytes, last.descriptors, last.threads);
-      fflush(stdout);
-    }
+    holdings held = samples[life] = measure();
+    fatezero_destroy(context);
+    printf(
+        "%d edits: %ld kB, %d descriptors, %d threads\n", (life + 1) * LIFE, held.kilobytes, held.descriptors, held.threads);
+    fflush(stdout);
   }
-  fatezero_destroy(context);
-  double growth = 100.0 * (double)(last.kilobytes - first.kilobytes) / (double)first.kilobytes;
-  printf("growth from edit %d to %d: %.2f %%\n", warm, count, growth);
-  return growth > 2 || last.descriptors > first.descriptors || last.threads > first.threads;
+  const holdings *first = samples + 1, *last = samples + lives - 3;
+  double growth = 100 * (mean(last) / mean(first) - 1);
+  printf("growth in %d edits: %.2f %%\n", lives * LIFE, growth);
+  return growth > 2 || last[2].descriptors > first->descriptors || last[2].threads > first->threads;
 }

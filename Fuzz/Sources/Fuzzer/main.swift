@@ -19,7 +19,7 @@ guard let name = getenv("FUZZ_TARGET").map({ String(cString: $0) }) else {
   for target in fuzzTargets { print(target.name, target.maximumLength) }
   exit(0)
 }
-guard let type = fuzzTargets.first(where: { $0.name == name }) else { fatalError("there is no target \(name)") }
+guard let type = fuzzTarget(named: name) else { fatalError("there is no target \(name)") }
 target = try type.init(scratch: try ScratchFolder())
 
 var count = CommandLine.argc

@@ -6,8 +6,8 @@ import Testing
 @Suite struct ReplayTests {
   private static let corpora = Fixtures.folder.appending(path: "fuzz").path
 
-  @Test(arguments: fuzzTargets.map(\.name)) func corpus(name: String) throws {
-    let type = try #require(fuzzTargets.first { $0.name == name })
+  @Test(arguments: fuzzTargetNames) func corpus(name: String) throws {
+    let type = try #require(fuzzTarget(named: name))
     let target = try type.init(scratch: try ScratchFolder())
     let folder = "\(Self.corpora)/\(name)"
     let inputs = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()

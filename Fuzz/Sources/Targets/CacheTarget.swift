@@ -26,6 +26,14 @@ struct CacheTarget: FuzzTarget {
     for name in ["latents", "step-0"] { _ = try scratch.file("cache/\(key)/\(name).safetensors", sealed) }
     _ = try scratch.file("cache/\(key)/entry.json", parts[0])
     _ = try scratch.file("cache/windows/\(key).safetensors", sealed)
+    // Of files that are on no list the program makes nothing.
+    for (folder, names) in [
+      ("cache", []), ("cache/\(key)", ["entry.json", "latents.safetensors", "step-0.safetensors"]),
+      ("cache/windows", ["\(key).safetensors"]),
+    ] {
+      _ = try scratch.file(
+        "\(folder)/.fatezero-files", Array("fatezero 1\n\(names.map { "\($0)\n" }.joined())".utf8))
+    }
 
     let cache = try InversionCache(folder: folder, tell: { _ in })
     for entry in cache.entries() { _ = cache.damage(of: entry) }

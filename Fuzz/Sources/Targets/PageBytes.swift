@@ -17,8 +17,10 @@ struct PageBytes {
   }
 
   private static let attributes: Set = [
-    "alt", "aria-label", "charset", "class", "content", "cx", "cy", "d", "dy", "height", "href", "http-equiv", "id", "lang",
-    "max", "min", "name", "r", "role", "src", "style", "text-anchor", "transform", "type", "value", "viewBox", "width",
+    "alt", "aria-label", "charset", "class", "content", "cx", "cy", "d", "dy", "height", "href", "http-equiv", "id",
+    "lang",
+    "max", "min", "name", "nonce", "r", "role", "src", "style", "text-anchor", "transform", "type", "value", "viewBox",
+    "width",
     "x", "y",
   ]
 
@@ -79,7 +81,8 @@ struct PageBytes {
       case UInt8(ascii: " "), UInt8(ascii: "\n"):
         let attribute = word()
         if ["", "/", "html"].contains(attribute) { continue }
-        try promise(Self.attributes.contains(attribute) || attribute.hasPrefix("data-g"), "attribute \(attribute)\(context)")
+        try promise(
+          Self.attributes.contains(attribute) || attribute.hasPrefix("data-g"), "attribute \(attribute)\(context)")
         guard place < bytes.count, bytes[place] == UInt8(ascii: "=") else { continue }
         place += 1
         try promise(next() == UInt8(ascii: "\""), "a value without quotes\(context)")

@@ -14,7 +14,8 @@ struct PagesTarget: FuzzTarget {
 
   func run(_ input: [UInt8]) throws {
     try PageBytes(escaped(input.text)).promiseText()
-    try promise(!PageBytes.holdsMarks(escaped(input.text)), "\(escaped(input.text).debugDescription) leaves an attribute")
+    try promise(
+      !PageBytes.holdsMarks(escaped(input.text)), "\(escaped(input.text).debugDescription) leaves an attribute")
     let texts = input.parts(atMost: 3).map(\.text)
     guard let prompt = texts.first, let plan = try? world.plan([("edit", prompt), ("source", texts.last ?? "")]) else {
       return

@@ -27,7 +27,8 @@ struct PickleTarget: FuzzTarget {
       let length = [UInt8](littleEndian: name.utf8.count, count: 2)
       directory += [0x50, 0x4b, 1, 2] + [UInt8](repeating: 0, count: 16) + size + size + length
       directory += [UInt8](repeating: 0, count: 12) + [UInt8](littleEndian: archive.count, count: 4) + name.utf8
-      archive += [0x50, 0x4b, 3, 4] + [UInt8](repeating: 0, count: 14) + size + size + length + [0, 0] + name.utf8 + bytes
+      archive +=
+        [0x50, 0x4b, 3, 4] + [UInt8](repeating: 0, count: 14) + size + size + length + [0, 0] + name.utf8 + bytes
     }
     let count = [UInt8](littleEndian: entries.count, count: 2)
     return archive + directory + [0x50, 0x4b, 5, 6, 0, 0, 0, 0] + count + count

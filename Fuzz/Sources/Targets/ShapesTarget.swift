@@ -11,9 +11,15 @@ struct ShapesTarget: FuzzTarget {
   let scratch: ScratchFolder
 
   private struct Description: Encodable {
-    let dtype: String
+    let type: String
     let shape: [Int]
-    let data_offsets: [Int]
+    let offsets: [Int]
+
+    enum CodingKeys: String, CodingKey {
+      case type = "dtype"
+      case shape
+      case offsets = "data_offsets"
+    }
   }
 
   private static let byteCounts = ["F32": 4, "F16": 2, "BF16": 2, "I64": 8]
@@ -30,7 +36,7 @@ struct ShapesTarget: FuzzTarget {
       guard let size = Self.byteCounts[type], shape.count <= 16, let count = Tensor.count(of: shape),
         count <= Self.largestFile, end + count * size <= Self.largestFile, header[name] == nil, !name.isEmpty
       else { continue }
-      header[name] = Description(dtype: type, shape: shape, data_offsets: [end, end + count * size])
+      header[name] = Description(type: type, shape: shape, offsets: [end, end + count * size])
       end += count * size
     }
     let bytes = Array(try JSONEncoder().encode(header))

@@ -222,7 +222,9 @@ public enum Knobs {
 
   /// The knob whose name is `name` but for one or two slips.
   static func nearest(to name: String) -> String? {
-    let distances = all.map { (editDistance(name, $0.name), $0.name) }
+    let length = name.count
+    // A slip changes the length by one at most; of a megabyte of name no distance need be found.
+    let distances = all.filter { abs($0.name.count - length) <= 2 }.map { (editDistance(name, $0.name), $0.name) }
     return distances.min { $0.0 < $1.0 }.flatMap { $0.0 <= 2 ? $0.1 : nil }
   }
 

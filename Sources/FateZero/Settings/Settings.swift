@@ -246,7 +246,7 @@ public struct Settings: Sendable, Equatable {
   public mutating func set(_ name: String, to text: String) throws {
     guard let knob = Knobs.named(name) else {
       throw SettingsError(
-        "there is no setting \"\(name)\"\(Knobs.nearest(to: name).map { "; did you mean \($0)?" } ?? "")")
+        "there is no setting \"\(name.prefix(80))\"\(Knobs.nearest(to: name).map { "; did you mean \($0)?" } ?? "")")
     }
     var changed = self
     try knob.write(&changed, text)
