@@ -109,7 +109,9 @@ final class OneDNNPrimitive {
     var name: UnsafePointer<CChar>?
     dnnl_primitive_desc_query(operation, dnnl_query_impl_info_str, 0, &name)
     // Such as "ref:any" and "gemm:ref".
-    isReference = name.map { String(cString: $0).utf8.split(separator: UInt8(ascii: ":")).contains { $0.starts(with: "ref".utf8) } } ?? false
+    isReference =
+      name.map { String(cString: $0).utf8.split(separator: UInt8(ascii: ":")).contains { $0.starts(with: "ref".utf8) } }
+      ?? false
   }
 
   deinit {

@@ -132,7 +132,8 @@ extension EndToEndTests {
     // MARK: - What is left
 
     /// Killed at once, a run cleans nothing; the next one of the same output does.
-    @Test(arguments: ["out.nut", "pictures/", "old/"]) func theNextRunRemovesWhatAKilledOneLeft(_ output: String) throws {
+    @Test(arguments: ["out.nut", "pictures/", "old/"]) func theNextRunRemovesWhatAKilledOneLeft(_ output: String) throws
+    {
       let outcome = try bench.succeed(
         """
         mkdir old; frames 8 40 64x64 > long.nut
@@ -173,7 +174,10 @@ extension EndToEndTests {
 
     // MARK: - Pages
 
-    @Test(arguments: ["\"\u{301} onload=document.title=`PWNED` x", "'\u{20dd}><script>document.title='PWNED'</script>", "<\u{338}b>&\u{fe0f}lt;\u{1b}[31m\u{202e}x"])
+    @Test(arguments: [
+      "\"\u{301} onload=document.title=`PWNED` x", "'\u{20dd}><script>document.title='PWNED'</script>",
+      "<\u{338}b>&\u{fe0f}lt;\u{1b}[31m\u{202e}x",
+    ])
     func aPromptIsNoCode(_ prompt: String) throws {
       try Data(prompt.utf8).write(to: URL(filePath: bench.path("prompt")))
       let outcome = try bench.succeed(
@@ -221,8 +225,10 @@ extension EndToEndTests {
     // MARK: - Output
 
     @Test(arguments: [
-      "--help", "--version", "help edit", "edit --help", "--generate-completion-script bash", "plan --model \"$MODEL\" --edit a",
-      "inspect \"$MODEL\"", "metrics in.nut in.nut", "metrics in.nut in.nut --json -", "cache list --cache c", "cache verify --cache c",
+      "--help", "--version", "help edit", "edit --help", "--generate-completion-script bash",
+      "plan --model \"$MODEL\" --edit a",
+      "inspect \"$MODEL\"", "metrics in.nut in.nut", "metrics in.nut in.nut --json -", "cache list --cache c",
+      "cache verify --cache c",
       "cache prune --cache c", "ffmpeg-filter --edit \"a [cat -> tiger]\"", "batch jobs.yaml",
       "plan-jobs in.nut o.nut --model \"$MODEL\" --size 64x64 --steps 2 --edit \"a dog\"",
     ])

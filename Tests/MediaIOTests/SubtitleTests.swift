@@ -109,6 +109,7 @@ import Testing
     let after = try lines(workspace, "out.mp4")
     print("lines of a part: \(after)")
     // Both are shown when the part begins.
-    #expect(after.map(\.text) == ["one|two"] && after.first.map { $0.begin < 0.001 && abs($0.end - 0.8) < 0.002 } == true)
+    #expect(
+      after.map(\.text) == ["one|two"] && after.first.map { $0.begin < 0.001 && abs($0.end - 0.8) < 0.002 } == true)
   }
 }

@@ -1,5 +1,5 @@
-import Text
 import Glibc
+import Text
 
 /// Lists of files in the notation of the settings. Names of files may hold what the notation means something else by: an
 /// entry that names a file which is there, with its commas, equals signs, colons and backslashes, is that file.
@@ -67,7 +67,9 @@ enum FileList {
 
   /// `FILE:WEIGHT` in its parts.
   private static func weighed(_ text: String) -> (file: String, weight: Double)? {
-    guard let colon = text.lastPlace(ofScalar: ":"), let weight = Double(text[text.place(behind: colon)...]) else { return nil }
+    guard let colon = text.lastPlace(ofScalar: ":"), let weight = Double(text[text.place(behind: colon)...]) else {
+      return nil
+    }
     return (String(text[..<colon]), weight)
   }
 

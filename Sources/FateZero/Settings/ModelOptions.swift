@@ -1,6 +1,6 @@
-import Text
 import Glibc
 import StableDiffusion
+import Text
 
 /// The settings that decide how a model is read, before it can recommend any.
 public enum ModelOptions {

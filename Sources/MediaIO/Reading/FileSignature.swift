@@ -1,5 +1,5 @@
-import Text
 import CLibAV
+import Text
 
 /// What a file is that was given as a clip, told by its first bytes.
 struct FileSignature: Equatable {
@@ -162,11 +162,14 @@ struct FileSignature: Equatable {
     if trimmed.begins(with: "version https://git-lfs") {
       return FileSignature(.other, "a Git LFS pointer", "get the file itself with git lfs pull")
     }
-    if trimmed.begins(with: "webvtt") || trimmed.begins(with: "[script info]") || lower.contains("-->") && isNumbered(trimmed)
+    if trimmed.begins(with: "webvtt") || trimmed.begins(with: "[script info]")
+      || lower.contains("-->") && isNumbered(trimmed)
     {
       return FileSignature(.text, "a subtitle file", "give the clip that it belongs to")
     }
-    if trimmed.begins(with: "{\"") || trimmed.begins(with: "[{") || trimmed.begins(with: "{\n") || trimmed.begins(with: "{\r") {
+    if trimmed.begins(with: "{\"") || trimmed.begins(with: "[{") || trimmed.begins(with: "{\n")
+      || trimmed.begins(with: "{\r")
+    {
       return FileSignature(.text, "a JSON file", "give a clip or a folder of pictures")
     }
     return FileSignature(.text, "a text file", "give a clip or a folder of pictures")

@@ -1,5 +1,5 @@
-import Text
 import Tensors
+import Text
 
 /// A file of changes to a model's layers, each as `WeightChange` describes: LoRA and its relatives. Beside them may stand
 /// words that were trained along with them.
@@ -168,7 +168,8 @@ struct AdapterFile: Sendable {
   /// The layer that a tensor belongs to, and what it is there; nil for one that belongs to none.
   private static func place(of name: String, in file: any WeightFile) -> (module: String, ending: Ending)? {
     // PEFT's name of the one adapter of a file.
-    let plain = name.contains(".default") ? name.pieces(at: ".").filter { $0 != "default" }.joined(separator: ".") : name
+    let plain =
+      name.contains(".default") ? name.pieces(at: ".").filter { $0 != "default" }.joined(separator: ".") : name
     if let ending = endings.first(where: { plain.ends(with: $0.text) }) {
       let module = String(plain.dropLast(ending.text.count))
       return module.isEmpty ? nil : (module, ending)
@@ -184,7 +185,9 @@ struct AdapterFile: Sendable {
   private static func word(of name: String) -> String? {
     guard name.begins(with: wordPrefix) else { return nil }
     let rest = name.dropFirst(wordPrefix.count)
-    for ending in [".emb_params", ".clip_l"] where rest.ends(with: ending) { return String(rest.dropLast(ending.count)) }
+    for ending in [".emb_params", ".clip_l"] where rest.ends(with: ending) {
+      return String(rest.dropLast(ending.count))
+    }
     return rest.firstPlace(of: ".string_to_param.").map { String(rest[..<$0.lowerBound]) } ?? String(rest)
   }
 
@@ -381,7 +384,7 @@ private struct AdapterConfiguration {
   func isFeedforward(_ module: String) -> Bool {
     guard case .array(let names)? = json.values["feedforward_modules"] else { return false }
     return names.contains { name in
-      if case .string(let text) = name { module == text || module.hasSuffix(".\(text)") } else { false }
+      if case .string(let text) = name { module == text || module.ends(with: ".\(text)") } else { false }
     }
   }
 

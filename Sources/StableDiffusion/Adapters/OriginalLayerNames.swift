@@ -25,7 +25,9 @@ struct OriginalLayerNames: Sendable {
   /// diffusers' name of a flat original one, flat but where the rules changed it.
   func diffusersName(flat name: String) -> String {
     var dotted = name
-    if name.begins(with: "out_"), !name.begins(with: "output_blocks_") { dotted = "out." + name.dropFirst("out_".count) }
+    if name.begins(with: "out_"), !name.begins(with: "output_blocks_") {
+      dotted = "out." + name.dropFirst("out_".count)
+    }
     for (flat, part) in Self.parts {
       guard let place = dotted.firstRange(of: flat) else { continue }
       dotted.replaceSubrange(place, with: part)
@@ -35,7 +37,8 @@ struct OriginalLayerNames: Sendable {
     if parts.count == 2, parts[0].ends(with: "_blocks") || parts[0] == "middle_block" {
       let numbers = parts[0] == "middle_block" ? 1 : 2
       for _ in 0..<numbers {
-        guard let end = parts[parts.count - 1].firstPlace(ofScalar: "_"), parts[parts.count - 1][..<end].unicodeScalars.allSatisfy(\.isDigit)
+        guard let end = parts[parts.count - 1].firstPlace(ofScalar: "_"),
+          parts[parts.count - 1][..<end].unicodeScalars.allSatisfy(\.isDigit)
         else { break }
         let rest = parts.removeLast()
         parts += [String(rest[..<end]), String(rest[rest.index(after: end)...])]

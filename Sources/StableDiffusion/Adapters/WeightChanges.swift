@@ -1,5 +1,5 @@
-import Text
 import Tensors
+import Text
 
 /// What adapters change of a model: for each network and weight the changes, in the order of the files.
 struct WeightChanges: Sendable {

@@ -1,5 +1,5 @@
-import Text
 import Tensors
+import Text
 
 /// Weights of 8 bits with scales beside them, as ComfyUI and others store them so that the few numbers which 8 bits can tell
 /// apart reach as far as the weights do: a weight is what is stored times its scale.

@@ -14,7 +14,8 @@ struct MaskOutput {
     try Self.check(plan)
     writers = try paths.map { path in
       try MediaWriter(
-        path: path, options: OutputOptions(overwrite: overwrite, keepsAttachments: false), source: source, width: plan.outputSize.width,
+        path: path, options: OutputOptions(overwrite: overwrite, keepsAttachments: false), source: source,
+        width: plan.outputSize.width,
         height: plan.outputSize.height, warn: warn, isCancelled: { Interruption.isRequested })
     }
   }
