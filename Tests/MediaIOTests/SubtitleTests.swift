@@ -31,8 +31,8 @@ import Testing
 
   /// The lines of a file as ffmpeg reads them.
   private func lines(_ workspace: Workspace, _ name: String) throws -> [Line] {
-    try workspace.ffmpeg("-i", workspace.path(name), "-map", "0:s:0", "-c:s", "srt", workspace.path("read.srt"))
-    let text = String(decoding: try workspace.bytes("read.srt"), as: UTF8.self)
+    try workspace.ffmpeg("-copyts", "-i", workspace.path(name), "-map", "0:s:0", "-c:s", "srt", workspace.path("read.srt"))
+    let text = String(decoding: try workspace.bytes("read.srt"), as: UTF8.self).replacing("\r\n", with: "\n")
     return text.split(separator: "\n\n").compactMap { block in
       let rows = block.split(separator: "\n")
       guard rows.count > 2, let arrow = rows[1].firstRange(of: " --> ") else { return nil }
