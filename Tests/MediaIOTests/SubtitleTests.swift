@@ -31,7 +31,8 @@ import Testing
 
   /// The lines of a file as ffmpeg reads them.
   private func lines(_ workspace: Workspace, _ name: String) throws -> [Line] {
-    try workspace.ffmpeg("-copyts", "-i", workspace.path(name), "-map", "0:s:0", "-c:s", "srt", workspace.path("read.srt"))
+    try workspace.ffmpeg(
+      "-copyts", "-i", workspace.path(name), "-map", "0:s:0", "-c:s", "srt", workspace.path("read.srt"))
     let text = String(decoding: try workspace.bytes("read.srt"), as: UTF8.self).replacing("\r\n", with: "\n")
     return text.split(separator: "\n\n").compactMap { block in
       let rows = block.split(separator: "\n")
@@ -109,6 +110,7 @@ import Testing
     let after = try lines(workspace, "out.mp4")
     print("lines of a part: \(after)")
     // Both are shown when the part begins.
-    #expect(after.map(\.text) == ["one|two"] && after.first.map { $0.begin < 0.001 && abs($0.end - 0.8) < 0.002 } == true)
+    #expect(
+      after.map(\.text) == ["one|two"] && after.first.map { $0.begin < 0.001 && abs($0.end - 0.8) < 0.002 } == true)
   }
 }
