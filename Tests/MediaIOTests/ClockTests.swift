@@ -114,7 +114,9 @@ import Testing
   /// Matroska counts milliseconds, which some sound is finer than.
   @Test func soundThatIsFinerThanItsClock() throws {
     let workspace = try Workspace()
-    for (codec, options) in [("truehd", ["-strict", "-2"]), ("mp2", ["-ar", "44100"]), ("flac", ["-frame_size", "32"])] {
+    for (codec, options) in [
+      ("truehd", ["-strict", "-2"]), ("mp2", ["-ar", "44100"]), ("flac", ["-frame_size", "32"]),
+    ] {
       let log = workspace.path("log")
       let arguments =
         ["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=1", "-f", "lavfi", "-i"]
@@ -127,7 +129,8 @@ import Testing
         let after = try workspace.probe(output, "-select_streams", "a", "-show_entries", "packet=pts_time")
         #expect(after.count == before.count, "\(codec) to \(output)")
         #expect(
-          zip(after, before).allSatisfy { abs((Double($0) ?? 9) - (Double($1) ?? 0)) < 0.0021 }, "\(codec) to \(output)")
+          zip(after, before).allSatisfy { abs((Double($0) ?? 9) - (Double($1) ?? 0)) < 0.0021 }, "\(codec) to \(output)"
+        )
         try Workspace.run("rm", [workspace.path(output)])
       }
     }

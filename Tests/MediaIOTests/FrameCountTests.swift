@@ -37,7 +37,8 @@ import Testing
     let workspace = try Workspace()
     for name in ["in.mkv", "in.mp4", "in.avi", "in.ts"] {
       try clip(
-        workspace, name, "-vf", "select='lt(mod(n,7),2)'", "-fps_mode", name == "in.avi" ? "cfr" : "passthrough", "-c:v",
+        workspace, name, "-vf", "select='lt(mod(n,7),2)'", "-fps_mode", name == "in.avi" ? "cfr" : "passthrough",
+        "-c:v",
         "mpeg4")
       try expectCount(workspace, name)
       for options in [

@@ -68,7 +68,9 @@ struct Timestamp: Comparable, Sendable {
   // MARK: Order
 
   /// Times of different time bases are compared exactly.
-  static func < (left: Timestamp, right: Timestamp) -> Bool { left.scaled(against: right) < right.scaled(against: left) }
+  static func < (left: Timestamp, right: Timestamp) -> Bool {
+    left.scaled(against: right) < right.scaled(against: left)
+  }
   static func == (left: Timestamp, right: Timestamp) -> Bool {
     left.scaled(against: right) == right.scaled(against: left)
   }

@@ -35,7 +35,8 @@ enum FrameTiming: Equatable {
     let length = FrameTiming.frameLength(rate: rate, timeBase: timeBase)
     let tolerance = FrameTiming.tolerance(rate: rate, timeBase: timeBase)
     let sorted = timestamps.sorted()
-    for (earlier, later) in zip(sorted, sorted.dropFirst()) where abs(Double(later) - Double(earlier) - length) > tolerance {
+    for (earlier, later) in zip(sorted, sorted.dropFirst())
+    where abs(Double(later) - Double(earlier) - length) > tolerance {
       self = .variable
       return
     }

@@ -120,7 +120,8 @@ public final class MediaReader {
   private func nominalDuration(_ frame: VideoFrame) -> Timestamp {
     if frame.duration > 0 && options.filter == nil { return time(frame.duration) }
     if let lastDuration { return lastDuration }
-    return max(Timestamp(clamping: 1, av_inv_q(pipeline.output.frameRate)).rescaled(to: pipeline.output.timeBase), time(1))
+    return max(
+      Timestamp(clamping: 1, av_inv_q(pipeline.output.frameRate)).rescaled(to: pipeline.output.timeBase), time(1))
   }
 
   private func videoFrame(_ frame: Frame) throws -> VideoFrame {

@@ -57,7 +57,8 @@ final class StreamSource: DecodedFrames {
     while true {
       let code = decoder.receive(into: frame)
       if code == 0 {
-        guard let time = rising.next(Timestamp(frame.pointer.pointee.best_effort_timestamp, timeBase), warn: warnOfTimes)
+        guard
+          let time = rising.next(Timestamp(frame.pointer.pointee.best_effort_timestamp, timeBase), warn: warnOfTimes)
         else { continue }
         frame.timeBase = timeBase
         frame.time = time

@@ -84,7 +84,8 @@ final class CopyRoute: PacketRoute {
     let samples = av_get_audio_frame_duration2(parameters, packet.pointer.pointee.size)
     let base = output.pointee.time_base
     let smoothed = av_rescale_delta(
-      packet.timeBase, time.ticks, AVRational(num: 1, den: parameters.pointee.sample_rate), max(0, samples), &lastSample,
+      packet.timeBase, time.ticks, AVRational(num: 1, den: parameters.pointee.sample_rate), max(0, samples),
+      &lastSample,
       base)
     packet.rescale(to: base)
     packet.decodingTime = Timestamp(clamping: smoothed, base)
