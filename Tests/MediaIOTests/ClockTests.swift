@@ -97,7 +97,7 @@ import Testing
   @Test func framesThatGoBackAreFFmpegs() throws {
     let workspace = try Workspace()
     for (times, frames) in [
-      ("if(gte(N,12),PTS-400,PTS)", 16), ("floor(PTS/80)*80", 25), ("if(between(N,8,10),PTS-80,PTS)", 23),
+      ("if(gte(N,12),PTS-400,PTS)", 16), ("floor(PTS/80)*80", 25), ("if(between(N,8,10),PTS-80,PTS)", 24),
       ("min(PTS,480)", 14), ("if(eq(N,7),200000000,PTS)", 25),
     ] {
       try pictures(workspace, "in.mkv", times: times)

@@ -94,7 +94,8 @@ import Testing
     try workspace.ffmpeg(
       "-f", "lavfi", "-i", "testsrc2=s=64x64", "-frames:v", "1", "-c:v", "mjpeg", workspace.path("picture.jpg"))
     let picture = try workspace.bytes("picture.jpg")
-    var (read, refused) = (0, 0)
+    var read = 0
+    var refused: [String] = []
     for (index, time) in Self.times.enumerated() {
       let other = Self.times[(index * 7 + 3) % Self.times.count]
       let file = Matroska(
@@ -111,16 +112,15 @@ import Testing
             #expect(passed.frameCount == passed.frames.count)
             read += 1
           } catch let error as MediaError {
-            #expect(!error.description.isEmpty)
-            refused += 1
+            refused.append("\(index) \(output): \(error)")
           }
           try Workspace.run("rm", ["-f", workspace.path(output)])
           #expect(try workspace.names() == ["ffmpeg.log", "in.mkv", "picture.jpg"])
         }
       }
     }
-    print("clips with impossible times: \(read) were read, \(refused) refused")
-    #expect(read > refused)
+    print("clips with impossible times: \(read) were read, \(refused.count) refused:", refused.joined(separator: "\n"))
+    #expect(read > 30)
   }
 
   @Test func aClockThatBeganLongAgoBeginsAtZero() throws {
