@@ -81,9 +81,7 @@ enum CheckpointKind: Equatable {
     switch self {
     case .original: return
     // Whether the text encoder is there is found when it is read.
-    case .autoencoder,
-      .part(.textEncoder) where replaced.contains(.unet):
-      return
+    case .autoencoder where replaced.contains(.unet), .part(.textEncoder) where replaced.contains(.unet): return
     case .lora: advice = "give it as lora, beside a model"
     case .autoencoder: advice = "give it as vae, beside a model"
     case .part(.unet): advice = "give it as unet, beside a model, or the whole folder as model"
