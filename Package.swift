@@ -37,16 +37,19 @@ let package = Package(
     // The C interface's header.
     .target(name: "CFateZero", path: "CShims/CFateZero"),
 
+    // Text and files of strangers.
+    .target(name: "Text"),
+    .target(name: "Files", dependencies: ["Text"]),
     // Arithmetic: the only layer with pointers.
     .target(name: "Tensors", dependencies: ["CDNNL", "COpenBLAS", "CKernels"]),
     // Model.
-    .target(name: "StableDiffusion", dependencies: ["Tensors"]),
+    .target(name: "StableDiffusion", dependencies: ["Tensors", "Text"]),
     // Method.
-    .target(name: "FateZero", dependencies: ["StableDiffusion", "Tensors"]),
+    .target(name: "FateZero", dependencies: ["Files", "StableDiffusion", "Tensors", "Text"]),
     // The C interface.
-    .target(name: "FateZeroC", dependencies: ["CFateZero", "FateZero", "StableDiffusion", "Tensors"]),
+    .target(name: "FateZeroC", dependencies: ["CFateZero", "FateZero", "StableDiffusion", "Tensors", "Text"]),
     // Media and configurations, for the command line only.
-    .target(name: "MediaIO", dependencies: ["CLibAV"]),
+    .target(name: "MediaIO", dependencies: ["CLibAV", "Files", "Text"]),
     .target(name: "YAML", dependencies: ["CYAML"]),
     // What edits are measured by, for the command line only.
     .target(name: "Metrics", dependencies: ["MediaIO", "StableDiffusion", "Tensors"]),
@@ -56,7 +59,7 @@ let package = Package(
     .executableTarget(
       name: "FateZeroCommand",
       dependencies: [
-        "FateZero", "MediaIO", "Metrics", "StableDiffusion", "YAML",
+        "FateZero", "Files", "MediaIO", "Metrics", "StableDiffusion", "Text", "YAML",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/fatezero"),
@@ -70,9 +73,12 @@ let package = Package(
       path: "Benchmarks/Passes"),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .testTarget(name: "TextTests", dependencies: ["Text"]),
+    .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion", "Tensors", "TestSupport"]),
-    .testTarget(name: "FateZeroTests", dependencies: ["FateZero", "StableDiffusion", "Tensors", "TestSupport"]),
+    .testTarget(
+      name: "FateZeroTests", dependencies: ["FateZero", "Files", "StableDiffusion", "Tensors", "TestSupport", "Text"]),
     .testTarget(name: "MediaIOTests", dependencies: ["MediaIO"]),
     .testTarget(
       name: "MetricsTests", dependencies: ["MediaIO", "Metrics", "StableDiffusion", "Tensors", "TestSupport"]),
@@ -89,3 +95,21 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// What reads files of strangers, fed with what libFuzzer makes of them: a test, which feeds it with the corpora; for `make fuzz`
+// a program, which nobody else need build.
+let fuzzed: [Target.Dependency] = [
+  "CFateZero", "FateZero", "FateZeroC", "FateZeroCommand", "MediaIO", "StableDiffusion", "Tensors", "YAML",
+]
+if Context.environment["FATEZERO_FUZZ"] == nil {
+  package.targets.append(
+    .testTarget(
+      name: "FuzzTests", dependencies: fuzzed + ["TestSupport"], path: "Fuzz/Sources", exclude: ["Fuzzer"],
+      sources: ["Targets", "Replay"]))
+} else {
+  package.targets.append(
+    .executableTarget(
+      name: "Fuzzer",
+      dependencies: fuzzed + ["Metrics", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Fuzz/Sources", exclude: ["Replay"], sources: ["Targets", "Fuzzer"]))
+}
