@@ -166,7 +166,7 @@ import Testing
       let marked = tensors.merging(marks.map { ($0, empty) }) { $1 }
       return try Self.with(marked, metadata: metadata, beside: "sd1", parts: parts) {
         let checkpoint = try Checkpoint(path: $0, options: Checkpoint.Options(predictionType: asked))
-        #expect(!checkpoint.assumptions.contains { $0.contains("v_pred") || $0.contains("ztsnr") })
+        #expect(!checkpoint.assumptions.contains { $0.contains("belong to no part") })
         return checkpoint.scheduler
       }
     }

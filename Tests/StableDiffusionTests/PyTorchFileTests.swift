@@ -50,7 +50,7 @@ private func archive(_ entries: [(name: String, bytes: [UInt8])], method: UInt8 
 private func sparseArchive(_ pickle: [UInt8], byteCount: Int, at url: URL) throws {
   func wide(_ value: Int) -> [UInt8] { Pickle.number(value) + Pickle.number(value >> 32) }
   let full: [UInt8] = [0xff, 0xff, 0xff, 0xff]
-  FileManager.default.createFile(atPath: url.path, contents: nil)
+  try Data().write(to: url)
   let file = try FileHandle(forWritingTo: url)
   var directory: [UInt8] = [], place = 0
   for (name, bytes, size) in [("m/data.pkl", pickle, pickle.count), ("m/data/0", [], byteCount)] {

@@ -169,13 +169,17 @@ public final class Parameters {
 
   /// A table such as an embedding, (rows, columns), as stored.
   public func table(_ name: String, rows: Int, columns: Int) throws -> Weights {
-    guard let entry = take(name, [rows, columns]) else { return .memory(try Tensor(zeros: [0, 0])) }
+    guard let entry = take(name, [rows, columns]), state.device != nil else {
+      return .memory(try Tensor(zeros: [0, 0]))
+    }
     return try read(entry)
   }
 
   /// A single row, (1, columns), as stored; files also store it as (columns).
   public func row(_ name: String, columns: Int) throws -> Weights {
-    guard let entry = take(name, [1, columns], orAs: [columns]) else { return .memory(try Tensor(zeros: [0, 0])) }
+    guard let entry = take(name, [1, columns], orAs: [columns]), state.device != nil else {
+      return .memory(try Tensor(zeros: [0, 0]))
+    }
     return try read(entry)
   }
 

@@ -256,7 +256,7 @@ public struct CLIPTokenizer: Sendable {
     guard byteTokens.contains(where: { $0 != nil }), lastByteTokens.contains(where: { $0 != nil }) else {
       throw ModelError(.badData, "\(vocabularyPath) is not a vocabulary of CLIP: it has no single bytes")
     }
-    merges = files.merges
+    merges = try files.merges()
 
     let map = try SpecialTokens(directory: directory, padToken: pad, added: files.added)
     func token(_ role: SpecialTokens.Role) throws -> Int {

@@ -22,8 +22,8 @@ struct TokenizerVocabulary {
   /// For messages.
   let path: String
   let tokens: [String: Int]
-  let merges: [Pair: Merge]
   let added: [Added]
+  private let pairs: [(place: String, sides: [String])]
 
   static let wordEnd = "</w>"
   private static let byteLimit = 16 << 20
@@ -46,7 +46,6 @@ struct TokenizerVocabulary {
     let files = Self.files(in: folder)
     path = files[0]
     var tokens: [String: Int]
-    let pairs: [(place: String, sides: [String])]
     if files.count == 1 {
       let file = try JSONObject.decode(WholeFile.self, path: path, limit: Self.byteLimit)
       guard file.model.type ?? "BPE" == "BPE", file.model.suffix == Self.wordEnd else {
@@ -72,7 +71,27 @@ struct TokenizerVocabulary {
       }
     }
     self.tokens = tokens
-    merges = try Self.merges(pairs, of: path[...].pieces(at: "/").last ?? "", vocabulary: tokens)
+  }
+
+  /// The pieces that are joined, by their numbers.
+  /// - Throws: `ModelError` where the vocabulary lacks one.
+  func merges() throws -> [Pair: Merge] {
+    let name = path.pieces(at: "/").last ?? ""
+    var merges: [Pair: Merge] = [:]
+    for (rank, (place, sides)) in pairs.enumerated() {
+      func text() -> Substring { sides.joined(separator: " ").prefix(80) }
+      guard sides.count == 2 else { throw ModelError(.badData, "\(place): \"\(text())\" is not a pair of pieces") }
+      guard let left = tokens[sides[0]], let right = tokens[sides[1]],
+        let result = tokens[sides[0] + sides[1]]
+      else {
+        throw ModelError(
+          .badData,
+          "\(place): \(name) lacks \"\(text())\" or what it makes; are the two from one tokenizer?")
+      }
+      let pair = Pair(left: left, right: right)
+      if merges[pair] == nil { merges[pair] = Merge(rank: rank, result: result) }
+    }
+    return merges
   }
 
   // MARK: Files
@@ -135,25 +154,5 @@ struct TokenizerVocabulary {
       if line.begins(with: "#version") { return nil }
       return ("\(path), line \(index + 1)", line.pieces(at: " ", keepingEmpty: true).map(String.init))
     }
-  }
-
-  private static func merges(
-    _ pairs: [(place: String, sides: [String])], of name: Substring, vocabulary: [String: Int]
-  ) throws -> [Pair: Merge] {
-    var merges: [Pair: Merge] = [:]
-    for (rank, (place, sides)) in pairs.enumerated() {
-      func text() -> Substring { sides.joined(separator: " ").prefix(80) }
-      guard sides.count == 2 else { throw ModelError(.badData, "\(place): \"\(text())\" is not a pair of pieces") }
-      guard let left = vocabulary[sides[0]], let right = vocabulary[sides[1]],
-        let result = vocabulary[sides[0] + sides[1]]
-      else {
-        throw ModelError(
-          .badData,
-          "\(place): \(name) lacks \"\(text())\" or what it makes; are the two from one tokenizer?")
-      }
-      let pair = Pair(left: left, right: right)
-      if merges[pair] == nil { merges[pair] = Merge(rank: rank, result: result) }
-    }
-    return merges
   }
 }
