@@ -229,7 +229,9 @@ public final class ClaimedFolder: Sendable {
     }
     unlinkat(folder.descriptor, probe, AT_REMOVEDIR)
     folder.removeFile(Self.listName)
-    guard fchmod(folder.descriptor, status.st_mode & 0o7777) == 0, rename(path, other) == 0 else { throw .system(other) }
+    guard fchmod(folder.descriptor, status.st_mode & 0o7777) == 0, rename(path, other) == 0 else {
+      throw .system(other)
+    }
   }
 
   /// Writes a file, readable for its user alone, which has its name once it is complete.

@@ -296,6 +296,8 @@ public struct StorageError: Error, CustomStringConvertible, Sendable {
   /// Whether the disk is full.
   public let isFullDisk: Bool
 
-  init(_ description: String, isFullDisk: Bool = false) { (self.description, self.isFullDisk) = (description, isFullDisk) }
+  init(_ description: String, isFullDisk: Bool = false) {
+    (self.description, self.isFullDisk) = (description, isFullDisk)
+  }
   init(_ error: FileError) { self.init(error.description, isFullDisk: error.isFullDisk) }
 }

@@ -15,7 +15,8 @@ final class Demuxer {
   ///   - path: `-` for standard input, a path, or an address with a scheme libav knows.
   ///   - maximumPixels: Of a picture; nil: any number.
   init(
-    path: String, format: String?, options: [(String, String)], maximumPixels: Int? = nil, isCancelled: @escaping @Sendable () -> Bool
+    path: String, format: String?, options: [(String, String)], maximumPixels: Int? = nil,
+    isCancelled: @escaping @Sendable () -> Bool
   ) throws {
     LibAVLog.start()
     name = path == "-" ? "standard input" : path

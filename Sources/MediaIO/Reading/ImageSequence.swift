@@ -37,7 +37,8 @@ enum ImageSequence {
       guard name.begins(with: prefix), name.ends(with: suffix), name.utf8.count > prefix.utf8.count + suffix.utf8.count
       else { return nil }
       let digits = name.utf8.dropFirst(prefix.utf8.count).dropLast(suffix.utf8.count)
-      guard digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let number = Int(Substring(digits)) else {
+      guard digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let number = Int(Substring(digits))
+      else {
         return nil
       }
       return self.name(number) == name ? number : nil

@@ -146,7 +146,8 @@ final class OutputFile {
     let folder: HeldFolder
     do throws(FileError) { folder = try HeldFolder(making: path) } catch {
       throw error.code == 0
-        ? MediaError(.cannotCreate, "\(self.name): \(error)") : MediaError(code: -error.code, self.name, as: .cannotCreate)
+        ? MediaError(.cannotCreate, "\(self.name): \(error)")
+        : MediaError(code: -error.code, self.name, as: .cannotCreate)
     }
     unfinished = folder
     TemporaryOutputs.add(folder)
@@ -208,7 +209,9 @@ final class OutputFile {
     case .standardOutput, .direct: break
     case .file(let temporary, let final):
       let file = OutputFile.fileName(final)
-      for other in written where other != file { try move(temporary + "/" + other, to: OutputFile.folder(of: final) + "/" + other) }
+      for other in written where other != file {
+        try move(temporary + "/" + other, to: OutputFile.folder(of: final) + "/" + other)
+      }
       try move(temporary + "/" + file, to: final)
     case .pictures(_, let final, true):
       try checkIsFree(final.directory)

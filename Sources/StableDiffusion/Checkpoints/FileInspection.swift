@@ -35,7 +35,9 @@ public struct FileInspection: Sendable {
     guard !fileExists("\(place)/\(ModelDirectory.index)"), ModelDirectory.singleFile(in: place) == nil else {
       return ModelDirectory.singleFile(in: place)
     }
-    return folderEntries(place).first { $0.ends(with: ".safetensors") || $0.ends(with: ".bin") }.map { "\(place)/\($0)" }
+    return folderEntries(place).first { $0.ends(with: ".safetensors") || $0.ends(with: ".bin") }.map {
+      "\(place)/\($0)"
+    }
   }
 
   // MARK: Kinds

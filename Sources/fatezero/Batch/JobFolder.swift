@@ -209,7 +209,9 @@ struct JobFolder {
   // MARK: - Files
 
   private func read<Value: Decodable>(_ path: String) -> Value? {
-    RegularFile.bytes(at: path, limit: Self.largestPlan).flatMap { try? JSONDecoder().decode(Value.self, from: Data($0)) }
+    RegularFile.bytes(at: path, limit: Self.largestPlan).flatMap {
+      try? JSONDecoder().decode(Value.self, from: Data($0))
+    }
   }
 
   private func write(_ value: some Encodable, to name: String, in folder: String) throws {

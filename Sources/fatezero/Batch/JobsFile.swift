@@ -108,7 +108,8 @@ struct JobsFile {
     guard let mapping else { return [] }
     guard let entries = try mapping.entries else { throw mapping.unfit("options of fatezero edit with their values") }
     return try entries.filter { !except.contains($0.0) }.map { name, value in
-      guard !reserved.contains(name), !name.isEmpty, name.unicodeScalars.allSatisfy({ $0.isASCII && ($0.isLetter || $0 == "-") })
+      guard !reserved.contains(name), !name.isEmpty,
+        name.unicodeScalars.allSatisfy({ $0.isASCII && ($0.isLetter || $0 == "-") })
       else {
         throw value.unfit("left out: \(name) is no option of a single edit here")
       }

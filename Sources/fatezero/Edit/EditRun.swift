@@ -100,7 +100,9 @@ final class EditRun {
     for path in prepared.outputs where options.writing.videoCodec == nil {
       _ = try MediaWriter.defaultCodec(for: path, format: options.writing.outputFormat)
     }
-    _ = try options.mask.map { try MaskInput(path: $0, size: prepared.plan.frameSize, memoryLimit: prepared.memoryLimit) { _ in } }
+    _ = try options.mask.map {
+      try MaskInput(path: $0, size: prepared.plan.frameSize, memoryLimit: prepared.memoryLimit) { _ in }
+    }
     if options.maskOutput != nil { try MaskOutput.check(prepared.plan) }
   }
 
@@ -142,7 +144,9 @@ final class EditRun {
           folder: folder, job: job, plan: plan, frames: frameCount, overwrite: options.writing.overwrite)
       } catch let error as FileError { warn("there will be no report: \(error)") }
     }
-    let givenMask = try options.mask.map { try MaskInput(path: $0, size: plan.frameSize, memoryLimit: prepared.memoryLimit, warn: warn) }
+    let givenMask = try options.mask.map {
+      try MaskInput(path: $0, size: plan.frameSize, memoryLimit: prepared.memoryLimit, warn: warn)
+    }
     if !outputs.isEmpty {
       masks = try options.maskOutput.map { path in
         try MaskOutput(

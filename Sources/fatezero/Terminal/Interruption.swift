@@ -48,7 +48,8 @@ enum Interruption {
 
   private static func failure(_ code: Int32) -> CommandFailure {
     CommandFailure(
-      .memory, "the system gives no thread (\(String(cString: strerror(code)))); raise the limit of processes (ulimit -u)")
+      .memory,
+      "the system gives no thread (\(String(cString: strerror(code)))); raise the limit of processes (ulimit -u)")
   }
 
   private static func isIgnored(_ handler: sighandler_t?) -> Bool {
