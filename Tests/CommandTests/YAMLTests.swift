@@ -34,6 +34,16 @@ import YAML
     }
   }
 
+  @Test(arguments: ["&a\u{7f}% 1", "- &b% x\n", "k%: &c% {a: 1}\n", "? &d% [1]\n: x\n"])
+  func manyAnchorsAreRefused(entry: String) {
+    let entries = (0..<2000).map { entry.replacing("%", with: "\($0)").replacing("\u{7f}", with: "") }
+    let text = entry.hasPrefix("&") ? "[\(entries.joined(separator: ", "))]" : entries.joined()
+    #expect { try YAMLNode.read(text) } throws: { error in
+      print(error)
+      return "\(error)".contains("more than 1000 anchors")
+    }
+  }
+
   @Test func hundredLevelsAreRead() throws {
     let text = String(repeating: "[", count: 100) + String(repeating: "]", count: 100)
     #expect(try YAMLNode.read(text)?.sequence?.count == 1)
