@@ -6,8 +6,9 @@
 
 They belong to the small model modules/sd1 and hold random numbers. Names are those of kohya's sd-scripts
 (`lora_unet_...`), written from the modules' own state; folders are PEFT's. `expected.safetensors` and `cases.json` are as
-those of `make_adapter_fixtures.py`: the embeddings of a prompt and the UNet's prediction with the weights that LyCORIS'
-`get_merged_weight` gives, or of the `PeftModel`.
+those of `make_adapter_fixtures.py`: the embeddings of a prompt and the UNet's prediction with LyCORIS' modules in place
+(`apply_to`: their `forward` is what was trained, while `get_merged_weight` of 4.1.3 scales LoHa and LoKr twice), or of the
+`PeftModel`.
 """
 
 import json
@@ -56,10 +57,10 @@ def randomise(module, generator, scale):
 
 
 class Writer:
-    """One file: modules of LyCORIS, their tensors, and the weights that they make."""
+    """One file: modules of LyCORIS in a pipeline, and their tensors."""
 
     def __init__(self, generator):
-        self.generator, self.pipe, self.tensors = generator, pipeline(), {}
+        self.generator, self.pipe, self.tensors, self.modules = generator, pipeline(), {}, []
 
     def add(self, kind, name, component="unet", scale=0.3, dtype=torch.float32, **options):
         root = self.pipe.unet if component == "unet" else text_model(self.pipe)
@@ -68,6 +69,8 @@ class Writer:
         randomise(module, self.generator, scale)
         for parameter in module.parameters():
             parameter.data = parameter.data.to(dtype).float()
+        module.eval().apply_to()
+        self.modules.append(module)
         prefix = "lora_unet_" if component == "unet" else "lora_te_text_model_"
         # Some modules write what they fold their scalar into, others their state as it is.
         state = module.custom_state_dict() if hasattr(module, "custom_state_dict") else None
@@ -75,11 +78,6 @@ class Writer:
         for key, value in state.items():
             value = value.detach().clone().contiguous()
             self.tensors[f"{prefix}{name.replace('.', '_')}.{key}"] = value.to(dtype) if value.is_floating_point() else value
-        with torch.no_grad():
-            weight, bias = module.get_merged_weight(multiplier=1, shape=original.weight.shape)
-            original.weight.copy_(weight.reshape(original.weight.shape))
-            if bias is not None and original.bias is not None:
-                original.bias.copy_(bias)
 
 
 def write_peft(folder, configuration, generator, scale=0.3):
@@ -185,7 +183,8 @@ def main():
             r=2, lora_alpha=3, target_modules=["attn2.to_v", "conv1", "to_out.0"], use_dora=True, init_lora_weights=False
         ),
         "peft_ia3": IA3Config(
-            target_modules=["to_k", "to_out.0", "ff.net.0.proj", "conv2"], feedforward_modules=["ff.net.0.proj"]
+            target_modules=["to_k", "to_out.0", "ff.net.0.proj", "conv1", "conv2"],
+            feedforward_modules=["ff.net.0.proj", "conv1"],
         ),
         "peft_bias": LoraConfig(r=2, lora_alpha=3, target_modules=["to_out.0"], lora_bias=True, init_lora_weights=False),
     }.items():

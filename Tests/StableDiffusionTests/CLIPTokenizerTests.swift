@@ -140,7 +140,7 @@ struct CLIPTokenizerTests {
 
   /// Layers of entities and one long word, of which one pass each would take minutes.
   @Test func longPromptsAreReadInOneGo() throws {
-    let many = 40_000
+    let many = 4000
     #expect(PromptRepair.repair("&" + String(repeating: "amp;", count: many) + "lt;") == "<")
     #expect(PromptRepair.repair("&" + String(repeating: "#38;", count: many)) == "&")
     #expect(PromptRepair.repair("&" + String(repeating: "#65286;", count: many) + "eacute;") == "é")
