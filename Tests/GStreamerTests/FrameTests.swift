@@ -57,7 +57,7 @@ extension GStreamerTests {
       for index in 0..<4 {
         let buffer = harness.format.buffer(harness.format.pattern(index))
         let pairs: [UInt8] = [0xfc, 0x94, 0x2c]
-        gst_buffer_add_video_caption_meta(buffer, GST_VIDEO_CAPTION_TYPE_CEA708_RAW, pairs, pairs.count)
+        gst_buffer_add_video_caption_meta(buffer, GST_VIDEO_CAPTION_TYPE_CEA708_RAW, pairs, gsize(pairs.count))
         gst_buffer_add_video_afd_meta(buffer, 0, GST_VIDEO_AFD_SPEC_ATSC_A53, GST_VIDEO_AFD_4_3_FULL_16_9_FULL)
         harness.push(buffer)
       }

@@ -28,10 +28,19 @@ import Testing
   private func entries(of path: String) throws -> [Entry] {
     let file = try openWeightFile(path)
     return try file.names.map { name in
-      let shape = file.shape(of: name) ?? [], type = file.typeName(of: name) ?? ""
-      let count = shape.reduce(1, *) * (type == "F16" ? 2 : 4)
-      return Entry(name: name, type: type, shape: shape, bytes: try file.leadingBytes(of: name, count: count))
+      Entry(
+        name: name, type: file.typeName(of: name) ?? "", shape: file.shape(of: name) ?? [],
+        bytes: try bytes(of: name, in: file))
     }
+  }
+
+  /// A tensor of F16 or F32 as it is stored.
+  private func bytes(of name: String, in file: any WeightFile) throws -> [UInt8] {
+    let numbers = try file.tensor(name).floats
+    if file.typeName(of: name) == "F16" {
+      return numbers.flatMap { withUnsafeBytes(of: Float16($0).bitPattern.littleEndian, Array.init) }
+    }
+    return numbers.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian, Array.init) }
   }
 
   private static let kohya = AdapterTests.folder.path + "/kohya.safetensors"
@@ -162,7 +171,7 @@ import Testing
   /// A LoRA with words in its file is the two given apart; the user's own word comes first.
   @Test func bundledWords() throws {
     let vectors = try openWeightFile(AdapterTests.folder.path + "/learned_embeds.safetensors")
-    let bytes = try vectors.leadingBytes(of: "<toy>", count: 3 * 32 * 4)
+    let bytes = try bytes(of: "<toy>", in: vectors)
     try Fixtures.withTemporaryFolder { folder in
       for ending in [".string_to_param.*", ".emb_params", ""] {
         let path = folder.appendingPathComponent("bundle.safetensors").path

@@ -16,7 +16,6 @@ enum WeightReading {
       _ = tensor.reshaped([tensor.count]).rows(0..<min(tensor.count, 64)).floats
     }
     try? file.checkUnchanged()
-    file.releasePages()
   }
 
   /// Tells what the file is, as `inspect` does, and takes it for all that it could be.
