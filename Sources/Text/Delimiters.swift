@@ -5,18 +5,18 @@
 
 extension StringProtocol {
   /// Whether the text begins with exactly these scalars.
-  public func begins(with prefix: some StringProtocol) -> Bool { utf8.starts(with: prefix.utf8) }
+  @inlinable public func begins(with prefix: some StringProtocol) -> Bool { utf8.starts(with: prefix.utf8) }
 
   /// Whether the text ends with exactly these scalars.
-  public func ends(with suffix: some StringProtocol) -> Bool { utf8.reversed().starts(with: suffix.utf8.reversed()) }
+  @inlinable public func ends(with suffix: some StringProtocol) -> Bool { utf8.reversed().starts(with: suffix.utf8.reversed()) }
 
-  public func holds(_ scalar: Unicode.Scalar) -> Bool { unicodeScalars.contains(scalar) }
+  @inlinable public func holds(_ scalar: Unicode.Scalar) -> Bool { unicodeScalars.contains(scalar) }
 
   /// Whether exactly these scalars occur, one behind the other.
-  public func holds(text part: some StringProtocol) -> Bool { firstPlace(of: part) != nil }
+  @inlinable public func holds(text part: some StringProtocol) -> Bool { firstPlace(of: part) != nil }
 
   /// Where exactly these scalars occur first.
-  public func firstPlace(of part: some StringProtocol) -> Range<Index>? {
+  @inlinable public func firstPlace(of part: some StringProtocol) -> Range<Index>? {
     let wanted = Array(part.utf8)
     guard let first = wanted.first else { return startIndex..<startIndex }
     var rest = utf8[...]
@@ -28,19 +28,19 @@ extension StringProtocol {
   }
 
   /// Where the scalar occurs first.
-  public func firstPlace(ofScalar scalar: Unicode.Scalar) -> Index? { unicodeScalars.firstIndex(of: scalar) }
+  @inlinable public func firstPlace(ofScalar scalar: Unicode.Scalar) -> Index? { unicodeScalars.firstIndex(of: scalar) }
 
   /// Where the scalar occurs last.
-  public func lastPlace(ofScalar scalar: Unicode.Scalar) -> Index? { unicodeScalars.lastIndex(of: scalar) }
+  @inlinable public func lastPlace(ofScalar scalar: Unicode.Scalar) -> Index? { unicodeScalars.lastIndex(of: scalar) }
 
   /// Where the scalar behind the one at `place` begins.
-  public func place(behind place: Index) -> Index { unicodeScalars.index(after: place) }
+  @inlinable public func place(behind place: Index) -> Index { unicodeScalars.index(after: place) }
 
   /// What stands between the scalars that are `delimiter`.
   /// - Parameters:
   ///   - maxSplits: How often the text is split at most.
   ///   - keepingEmpty: Whether what is empty is a piece too.
-  public func pieces(
+  @inlinable public func pieces(
     at delimiter: Unicode.Scalar, maxSplits: Int = .max, keepingEmpty: Bool = false
   ) -> [SubSequence] {
     unicodeScalars.split(separator: delimiter, maxSplits: maxSplits, omittingEmptySubsequences: !keepingEmpty)
@@ -48,17 +48,17 @@ extension StringProtocol {
   }
 
   /// The words between white space.
-  public var words: [SubSequence] {
+  @inlinable public var words: [SubSequence] {
     unicodeScalars.split { $0.properties.isWhitespace }.map { self[$0.startIndex..<$0.endIndex] }
   }
 
   /// The text without a beginning; nil where it begins otherwise.
-  public func dropping(prefix: some StringProtocol) -> SubSequence? {
+  @inlinable public func dropping(prefix: some StringProtocol) -> SubSequence? {
     begins(with: prefix) ? self[utf8.index(startIndex, offsetBy: prefix.utf8.count)...] : nil
   }
 
   /// The text with every occurrence of `part`, which is not empty, exchanged.
-  public func exchanging(_ part: some StringProtocol, for other: some StringProtocol) -> String {
+  @inlinable public func exchanging(_ part: some StringProtocol, for other: some StringProtocol) -> String {
     var result = ""
     var rest = self[...]
     while let place = rest.firstPlace(of: part) {
@@ -71,8 +71,8 @@ extension StringProtocol {
 }
 
 extension Unicode.Scalar {
-  public var isLetter: Bool { properties.isAlphabetic }
-  public var isNumber: Bool { properties.numericType != nil }
-  public var isWhitespace: Bool { properties.isWhitespace }
-  public var isDigit: Bool { "0"..."9" ~= self }
+  @inlinable public var isLetter: Bool { properties.isAlphabetic }
+  @inlinable public var isNumber: Bool { properties.numericType != nil }
+  @inlinable public var isWhitespace: Bool { properties.isWhitespace }
+  @inlinable public var isDigit: Bool { "0"..."9" ~= self }
 }

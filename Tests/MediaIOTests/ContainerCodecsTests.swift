@@ -94,7 +94,8 @@ import Testing
         "ffmpeg", ["-v", "error", "-nostdin", "-xerror"] + inputs + maps + ["-f", "null", "-"],
         error: workspace.path("errors"))
       #expect(Workspace.wait(process) == 0, "\(container)")
-      #expect(String(decoding: try workspace.bytes("errors"), as: UTF8.self) == "", "\(container)")
+      let errors = String(decoding: try workspace.bytes("errors"), as: UTF8.self)
+      #expect(errors == "", "\(container): \(errors)")
     }
   }
 

@@ -30,7 +30,9 @@ struct ContainerCodecs {
   }()
 
   /// What muxers say that they hold, and what cannot be read again.
-  private static let notHeld: [String: Set<String>] = ["avi": ["flac", "vorbis"], "mov": ["wmav1", "wmav2"]]
+  private static let notHeld: [String: Set<String>] = [
+    "avi": ["flac", "vorbis"], "mov": ["wmav1", "wmav2"], "nut": ["wmav1", "wmav2"],
+  ]
 
   func canHold(_ parameters: AVCodecParameters) -> Bool {
     if parameters.codec_type == AVMEDIA_TYPE_ATTACHMENT { return name == "matroska" && parameters.extradata_size > 0 }

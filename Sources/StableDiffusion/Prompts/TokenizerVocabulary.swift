@@ -23,7 +23,10 @@ struct TokenizerVocabulary {
   let path: String
   let tokens: [String: Int]
   let added: [Added]
-  private let pairs: [(place: String, sides: [String])]
+  /// In the order in which they were learned, each with its number in the file.
+  private let pairs: [(number: Int, sides: [String])]
+  /// What the number counts, for messages.
+  private let pairPlace: String
 
   static let wordEnd = "</w>"
   private static let byteLimit = 16 << 20
@@ -55,7 +58,8 @@ struct TokenizerVocabulary {
       }
       tokens = file.model.vocabulary
       added = file.added.map { Added(text: $0.content, token: $0.id, isNormalized: $0.normalized) }
-      pairs = file.model.merges.enumerated().map { ("\(files[0]), merge \($0 + 1)", $1.sides) }
+      pairs = file.model.merges.enumerated().map { ($0 + 1, $1.sides) }
+      pairPlace = "\(path), merge"
     } else {
       tokens = try JSONObject.decode([String: Int].self, path: path, limit: Self.byteLimit)
       added = try files.dropFirst(2).flatMap {
@@ -63,6 +67,7 @@ struct TokenizerVocabulary {
           .map { Added(text: $0.key, token: $0.value, isNormalized: nil) }
       }
       pairs = try Self.lines(files[1])
+      pairPlace = "\(files[1]), line"
     }
     for word in added {
       guard !word.text.isEmpty else { throw ModelError(.badData, "\(path): an added token is empty") }
@@ -78,15 +83,15 @@ struct TokenizerVocabulary {
   func merges() throws -> [Pair: Merge] {
     let name = path.pieces(at: "/").last ?? ""
     var merges: [Pair: Merge] = [:]
-    for (rank, (place, sides)) in pairs.enumerated() {
+    for (rank, (number, sides)) in pairs.enumerated() {
       func text() -> Substring { sides.joined(separator: " ").prefix(80) }
-      guard sides.count == 2 else { throw ModelError(.badData, "\(place): \"\(text())\" is not a pair of pieces") }
+      guard sides.count == 2 else { throw ModelError(.badData, "\(pairPlace) \(number): \"\(text())\" is not a pair of pieces") }
       guard let left = tokens[sides[0]], let right = tokens[sides[1]],
         let result = tokens[sides[0] + sides[1]]
       else {
         throw ModelError(
           .badData,
-          "\(place): \(name) lacks \"\(text())\" or what it makes; are the two from one tokenizer?")
+          "\(pairPlace) \(number): \(name) lacks \"\(text())\" or what it makes; are the two from one tokenizer?")
       }
       let pair = Pair(left: left, right: right)
       if merges[pair] == nil { merges[pair] = Merge(rank: rank, result: result) }
@@ -147,12 +152,13 @@ struct TokenizerVocabulary {
   }
 
   /// The pairs of `merges.txt`.
-  private static func lines(_ path: String) throws -> [(place: String, sides: [String])] {
+  private static func lines(_ path: String) throws -> [(number: Int, sides: [String])] {
     let lines = try fileBytes(path, limit: byteLimit).split(separator: UInt8(ascii: "\n"))
     return lines.enumerated().compactMap { index, bytes in
-      let line = String(decoding: bytes.last == UInt8(ascii: "\r") ? bytes.dropLast() : bytes, as: UTF8.self)
-      if line.begins(with: "#version") { return nil }
-      return ("\(path), line \(index + 1)", line.pieces(at: " ", keepingEmpty: true).map(String.init))
+      let line = bytes.last == UInt8(ascii: "\r") ? bytes.dropLast() : bytes
+      if line.starts(with: "#version".utf8) { return nil }
+      let sides = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+      return (index + 1, sides.map { String(decoding: $0, as: UTF8.self) })
     }
   }
 }
