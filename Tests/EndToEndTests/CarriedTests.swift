@@ -13,7 +13,7 @@ extension EndToEndTests {
       try bench.succeed(
         """
         ffmpeg -v error -f lavfi -i testsrc2=s=64x64:r=50:d=0.16,tinterlace=interleave_top,setfield=tff -c:v mpeg2video \
-          -flags +ildct+ilme in.mkv
+          -flags +ildct+ilme -top 1 in.mkv
         """)
       let warned = try bench.succeed("edit in.mkv out.nut")
       #expect(warned.errors.contains("in.mkv is interlaced (top field first)"), "\(warned.errors)")
