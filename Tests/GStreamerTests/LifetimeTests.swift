@@ -41,14 +41,15 @@ extension GStreamerTests {
             files = len(os.listdir("/proc/self/fd"))
             if cycle == 49:
                 files_before = files
-        print(sizes[49], sizes[199], files_before, files, len(os.listdir("/proc/self/task")))
+        # The least of some: the allocator's own holdings come and go.
+        print(min(sizes[25:50]), min(sizes[175:]), files_before, files, len(os.listdir("/proc/self/task")))
         END
         timeout --kill-after=5 500 /usr/bin/python3 cycles.py \
           "videotestsrc num-buffers=1 ! $CAPS ! fatezero model=$MODEL size=64x64 steps=1 edit=tiger ! fakesink"
         """)
       let numbers = outcome.text.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
       try #require(numbers.count == 5, "\(outcome.text)")
-      print("resident set: \(numbers[0]) KiB after 50 cycles, \(numbers[1]) KiB after 200")
+      print("least resident set: \(numbers[0]) KiB in cycles 26 to 50, \(numbers[1]) KiB in 176 to 200")
       print("files: \(numbers[2]) and \(numbers[3]); \(numbers[4]) threads")
       #expect(Double(numbers[1]) <= 1.02 * Double(numbers[0]))
       #expect(numbers[3] <= numbers[2])
