@@ -120,7 +120,7 @@ extension GStreamerTests {
       return try #require(find(job.outputSoFar), "\(job.outputSoFar)")
     }
 
-    /// On a screen that nobody sees.
+    /// On a screen that nobody sees. Which sink the machine would pick is its own affair: some need OpenGL or a toolkit.
     @Test func window() throws {
       let line = try recipe(with: "autovideosink")
       let outcome = try launch.succeed(
@@ -134,6 +134,7 @@ extension GStreamerTests {
         done
         wait $!
         END
+        export GST_PLUGIN_FEATURE_RANK=ximagesink:MAX
         # Without -noreset the server starts anew when xwininfo leaves, and refuses whoever comes meanwhile.
         xvfb-run --auto-servernum --server-args="-screen 0 640x480x24 -noreset" timeout --kill-after=5 240 bash window.sh
         """)
