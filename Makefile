@@ -55,9 +55,8 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 
 # In release mode, since unoptimised loops take minutes, and in a folder of its own, since testable code is built apart.
 # A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
-test: setup build sanitized fuzzers ## Build, then run all tests, and fuzz everything for ten seconds each.
+test: setup build sanitized ## Build, then run all tests.
 	OMP_WAIT_POLICY=passive $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-tests
-	Fuzz/fuzz.sh 10
 
 # Swift and C instrumented alike.
 sanitized: ## Build the C library with address and thread sanitizer, the element with the former, for the tests.
