@@ -31,7 +31,7 @@ struct ContainerCodecs {
 
   /// What muxers say that they hold, and what cannot be read again.
   private static let notHeld: [String: Set<String>] = [
-    "avi": ["flac", "vorbis"], "mov": ["wmav1", "wmav2"], "nut": ["wmav1", "wmav2"],
+    "avi": ["flac", "vorbis"], "mov": ["wmav1", "wmav2"], "nut": ["wmav1", "wmav2"], "asf": ["flac"],
   ]
 
   func canHold(_ parameters: AVCodecParameters) -> Bool {
