@@ -38,7 +38,7 @@ apt update
 echo "apt install ./$(ls ./*.deb | head -1)"
 apt install ./*.deb
 fatezero --version
-fatezero inspect | head -3
+fatezero inspect | sed -n 1,3p
 cp /usr/share/doc/fatezero/examples/* .
 # Nothing but the package is needed to edit a file.
 edit="a [cat -> tiger] on the grass"

@@ -139,7 +139,7 @@ extension EndToEndTests {
         clean() { env -i PATH=/usr/bin:/bin HOME="$PWD" "$@"; }
         edit="a [cat -> tiger] on the grass"
 
-        clean "$there/bin/fatezero" inspect | head -1
+        clean "$there/bin/fatezero" inspect | sed -n 1p
         clean "$there/bin/fatezero" edit in.nut command.raw --output-format rawvideo --size 64x64 --steps 2 --edit "$edit"
 
         clean LD_LIBRARY_PATH="$there/lib" ./edit-clip 64 64 "$edit" size=64x64 steps=2 < in.raw > library.raw

@@ -77,7 +77,7 @@ extension EndToEndTests {
       let compared = try bench.succeed(
         """
         ffmpeg -v error -i report/source-0001.png -i report/reconstruction-0001.png \
-          -lavfi "[0][1]psnr=stats_file=-" -f null - | head -1
+          -lavfi "[0][1]psnr=stats_file=-" -f null - | sed -n 1p
         """)
       let line = String(decoding: compared.output, as: UTF8.self)
       let field = line.split(separator: " ").first { $0.hasPrefix("psnr_avg:") }.flatMap { Double($0.dropFirst(9)) }
