@@ -33,17 +33,9 @@ void kernel_convert_bytes(const void *source, const float *numbers, float *targe
   for (size_t i = 0; i < count; i++) target[i] = numbers[byte[i]];
 }
 
-bool kernel_has_avx512(void) {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("x86-64-v4");
-#else
-  return false;
-#endif
-}
-
 bool kernel_has_bfloat16(void) {
 #if defined(__x86_64__)
-  return kernel_has_avx512() && __builtin_cpu_supports("avx512bf16");
+  return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512bf16");
 #else
   return false;
 #endif

@@ -70,6 +70,22 @@ extension EndToEndTests {
       #expect(outcome.errors.contains("--input"), "\(outcome.errors)")
     }
 
+    @Test func aFileOfSettingsSteersNoTerminal() throws {
+      let outcome = try bench.run(
+        Self.tools + #"""
+          frames 12 2 64x64 > in.nut
+          for line in '\033[31mcolour\302\233\342\200\256\330\234=1' '\033[31m\302\233\342\200\256\330\234'; do
+            printf "steps=2\n$line\n" > settings
+            run 'frei0r=fatezero:a tiger|@settings' > /dev/null
+          done
+          """#)
+      let scalars = outcome.errors.unicodeScalars
+      #expect(!scalars.contains { $0.value == 0x1b || $0.value == 0x9b || $0.value == 0x202e || $0.value == 0x61c })
+      for name in ["1b", "9b", "202e", "61c"] {
+        #expect(outcome.errors.split(separator: "\\u{\(name)}").count == 3, "\(outcome.errors)")
+      }
+    }
+
     /// Colours stored as a camera stores them, and timestamps that do not begin at 0.
     @Test func formatAndTimestampsStay() throws {
       try succeed(

@@ -58,6 +58,23 @@ import Testing
     #expect(editor.error.contains("data is null"))
   }
 
+  /// Names and values of others, which must not steer a terminal.
+  @Test func messagesAreVisible() throws {
+    let editor = try Editor()
+    for text in ["\u{1b}[31mred", "a\u{9b}31m", "left\u{202e}right", "two\nfatezero: lines", "mark\u{61c}"] {
+      #expect(fatezero_set(editor.context, text, "1") != FATEZERO_OK)
+      #expect(editor.error.contains("\\u{"), "\(editor.error)")
+      for name in ["model", "size", "cross-replace", "blend-words"] {
+        guard fatezero_set(editor.context, name, text) != FATEZERO_OK || fatezero_check(editor.context) != FATEZERO_OK
+        else { continue }
+        let steers = editor.error.unicodeScalars.contains {
+          ($0.properties.generalCategory == .control && $0 != "\n") || $0 == "\u{202e}" || $0 == "\u{61c}"
+        }
+        #expect(!steers && !editor.error.contains("\nfatezero"), "\(editor.error)")
+      }
+    }
+  }
+
   @Test func framesThatAreNone() throws {
     let editor = try Editor()
     func refused(_ change: (inout fatezero_frame) -> Void, _ part: String) {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import MediaIO
 
-/// What frames carry beside their colours is kept, or a warning says that it is not (docs/ffmpeg.md has the list).
+/// What frames carry beside their colours is kept, or a warning says that it is not (docs/media.md has the list).
 @Suite struct FrameAttachmentsTests {
   // MARK: Fields
 
@@ -35,6 +35,12 @@ import Testing
           name, to: "out.nut", InputOptions(filter: filter), OutputOptions(overwrite: .replace))
         #expect(repaired.warnings == [], "\(name) through \(filter)")
       }
+    }
+    // A player still learns of the fields, unless a filter has made pictures of them.
+    for (filter, field) in [(nil, "tb"), ("yadif", "progressive")] as [(String?, String)] {
+      let output = OutputOptions(videoCodec: "ffv1", overwrite: .replace)
+      try workspace.pass("top.mp4", to: "fields.mkv", InputOptions(filter: filter), output)
+      #expect(try workspace.video("fields.mkv", "field_order") == [field])
     }
     try workspace.ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=0.4", workspace.path("progressive.mp4"))
     #expect(try workspace.pass("progressive.mp4", to: "plain.nut").warnings == [])
@@ -215,6 +221,31 @@ import Testing
       let lost = try workspace.pass(name, to: "out.avi", InputOptions(), OutputOptions(overwrite: .replace))
       print(lost.warnings)
       #expect(lost.warnings.count == 1 && lost.warnings.first?.contains("HDR") == true)
+    }
+  }
+
+  /// Computed from the pictures before the edit, it would be wrong after it.
+  @Test func dynamicRangeIsWarnedOf() throws {
+    let workspace = try Workspace()
+    try workspace.ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=0.2", workspace.path("in.mp4"))
+    for (types, names) in [
+      ([AV_FRAME_DATA_DYNAMIC_HDR_PLUS], "HDR10+"), ([AV_FRAME_DATA_DOVI_RPU_BUFFER], "Dolby Vision"),
+      ([AV_FRAME_DATA_DYNAMIC_HDR_PLUS, AV_FRAME_DATA_DOVI_METADATA], "Dolby Vision and HDR10+"), ([], nil),
+    ] as [([AVFrameSideDataType], String?)] {
+      let decoded = try Frame(width: 96, height: 64, format: AV_PIX_FMT_RGB24)
+      for type in types { #expect(av_frame_new_side_data(decoded.pointer, type, 8) != nil) }
+      let reader = try MediaReader(path: workspace.path("in.mp4"))
+      var warnings: [String] = []
+      let writer = try MediaWriter(
+        path: workspace.path("out.mp4"), options: OutputOptions(overwrite: .replace), source: reader, width: 96,
+        height: 64, warn: { warnings.append($0) })
+      while var frame = try reader.nextFrame() {
+        frame.attachments = FrameAttachments(of: decoded)
+        try writer.write(frame)
+      }
+      try writer.finish()
+      #expect(warnings.count == (names == nil ? 0 : 1))
+      if let names { #expect(warnings.first?.contains("the \(names) metadata of") == true, "\(warnings)") }
     }
   }
 

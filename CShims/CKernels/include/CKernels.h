@@ -22,8 +22,6 @@ bool kernel_can_start(int threads);
 
 // Conversion.c: the source needs no alignment -----------------------------------------------------------------------
 
-/// Whether the processor has vectors of 512 bits, as x86-64-v4 does.
-bool kernel_has_avx512(void);
 /// Whether the processor multiplies bfloat16 (AVX512-BF16).
 bool kernel_has_bfloat16(void);
 /// To the nearest bfloat16, ties to even.

@@ -2,12 +2,14 @@ import CLibAV
 
 /// What a frame carries beside its colours, on its way around the edit: its transparency, closed captions and the like.
 ///
-/// The page `docs/ffmpeg.md` lists all that a frame may carry and what becomes of it.
+/// The page `docs/media.md` lists all that a frame may carry and what becomes of it.
 public struct FrameAttachments: Sendable {
   /// `height * width` bytes, row by row, 255 where nothing shines through; nil for a frame that is opaque.
   var alpha: [UInt8]?
   /// libav's side data, by kind.
   var sideData: [SideData] = []
+  /// What is left out because it describes the frame as it was before the edit, by its name for people.
+  var outdated: Set<String> = []
 
   struct SideData: Sendable {
     var type: AVFrameSideDataType
@@ -23,12 +25,24 @@ public struct FrameAttachments: Sendable {
     AV_FRAME_DATA_SPHERICAL,
   ]
 
+  /// Tone mapping scene by scene, computed from the pictures themselves.
+  private static func dynamicRangeName(_ type: AVFrameSideDataType) -> String? {
+    switch type {
+    case AV_FRAME_DATA_DYNAMIC_HDR_PLUS: "HDR10+"
+    case AV_FRAME_DATA_DYNAMIC_HDR_VIVID: "HDR Vivid"
+    case AV_FRAME_DATA_DOVI_RPU_BUFFER, AV_FRAME_DATA_DOVI_METADATA: "Dolby Vision"
+    default: nil
+    }
+  }
+
   /// Of a decoded frame, without its transparency.
   init(of frame: Frame) {
     for index in 0..<Int(frame.pointer.pointee.nb_side_data) {
-      guard let data = frame.pointer.pointee.side_data[index]?.pointee, FrameAttachments.kept.contains(data.type),
-        let start = data.data, data.size > 0
-      else { continue }
+      guard let data = frame.pointer.pointee.side_data[index]?.pointee, let start = data.data, data.size > 0 else {
+        continue
+      }
+      if let name = FrameAttachments.dynamicRangeName(data.type) { outdated.insert(name) }
+      guard FrameAttachments.kept.contains(data.type) else { continue }
       sideData.append(SideData(type: data.type, bytes: Array(UnsafeBufferPointer(start: start, count: Int(data.size)))))
     }
   }

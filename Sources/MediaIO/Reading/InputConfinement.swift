@@ -19,31 +19,30 @@ final class InputConfinement {
     "file", "fd", "pipe", "unix", "concat", "concatf", "subfile", "async", "cache", "md5", "tee", "bluray",
   ]
 
-  /// The path, as the demuxer is told it; nil for an address, and where other files are wished for.
-  private let onlyFile: String?
-  private let isCancelled: @Sendable () -> Bool
+  /// Nothing but the input; nil for an address, and where other files are wished for.
+  private let files: NestedFiles?
   /// For `protocol_whitelist`, which libav hands on to what it opens; nil: libav's own.
   private let protocols: String?
-  private var opened: [UnsafeMutablePointer<AVIOContext>: DescriptorIO] = [:]
 
   /// - Parameters:
   ///   - path: As libav is told it.
   ///   - isAddress: libav opens it itself.
   ///   - format: What the user named.
   init(path: String, isAddress: Bool, format: String?, isCancelled: @escaping @Sendable () -> Bool) {
-    self.isCancelled = isCancelled
     if isAddress {
       let scheme = path.prefix { $0 != ":" && $0 != "," }
-      onlyFile = nil
+      files = nil
       protocols =
         InputConfinement.localProtocols.contains(String(scheme))
         ? nil
         : InputConfinement.allProtocols.filter { !InputConfinement.localProtocols.contains($0) }.joined(separator: ",")
     } else if let format, InputConfinement.formatsOfOtherFiles.contains(format) {
-      onlyFile = nil
+      files = nil
       protocols = "file,crypto,data"
     } else {
-      onlyFile = path
+      files = NestedFiles { name, isForWriting in
+        name == path && !isForWriting ? try .reading(path, isCancelled: isCancelled) : nil
+      }
       protocols = "crypto,data"
     }
   }
@@ -56,37 +55,8 @@ final class InputConfinement {
   /// Options of the demuxer, by libav's names.
   var options: [(String, String)] { protocols.map { [("protocol_whitelist", $0)] } ?? [] }
 
-  /// Watches what the demuxer opens as long as this object lives.
-  func attach(to context: UnsafeMutablePointer<AVFormatContext>) {
-    guard onlyFile != nil else { return }
-    context.pointee.opaque = Unmanaged.passUnretained(self).toOpaque()
-    context.pointee.io_open = { context, result, url, flags, _ in
-      guard let context, let result, let url else { return -EINVAL }
-      return InputConfinement.of(context).open(String(cString: url), flags: flags, result)
-    }
-    context.pointee.io_close2 = { context, pb in
-      guard let context, let pb else { return 0 }
-      InputConfinement.of(context).opened[pb] = nil
-      return 0
-    }
-  }
-
-  private static func of(_ context: UnsafeMutablePointer<AVFormatContext>) -> InputConfinement {
-    Unmanaged<InputConfinement>.fromOpaque(context.pointee.opaque).takeUnretainedValue()
-  }
-
-  /// Some formats of pictures open the file themselves.
-  private func open(
-    _ url: String, flags: Int32, _ result: UnsafeMutablePointer<UnsafeMutablePointer<AVIOContext>?>
-  ) -> Int32 {
-    guard url == onlyFile, flags & AVIO_FLAG_WRITE == 0 else { return -EACCES }
-    guard let file = try? DescriptorIO.reading(url, isCancelled: isCancelled), let context = file.context else {
-      return -EIO
-    }
-    opened[context] = file
-    result.pointee = context
-    return 0
-  }
+  /// Watches what the demuxer opens as long as this object lives. Some formats of pictures open the file themselves.
+  func attach(to context: UnsafeMutablePointer<AVFormatContext>) { files?.attach(to: context) }
 
   /// The input protocols of this libav.
   private static let allProtocols: [String] = {

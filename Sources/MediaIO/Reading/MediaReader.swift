@@ -19,6 +19,8 @@ public final class MediaReader {
   let identity: FileIdentity?
   /// What the first frame carries beside its colours, and with it the clip.
   let attachments: FrameAttachments
+  /// Which field of the first frame is older; unknown for whole pictures.
+  let fieldOrder: AVFieldOrder
   /// Whether frames may be transparent.
   let isTransparent: Bool
   /// Filters in the input filter, by name.
@@ -90,6 +92,8 @@ public final class MediaReader {
       colorTransfer: picture.transferName, isInterlaced: fatezero_is_interlaced(first.pointer),
       otherStreams: demuxer?.streams.filter { $0 != edited && !$0.isChapterTrack }.map(\.summary) ?? [],
       chapterCount: Int(demuxer?.context.pointee.nb_chapters ?? 0))
+    fieldOrder =
+      !info.isInterlaced ? AV_FIELD_UNKNOWN : fatezero_is_top_field_first(first.pointer) ? AV_FIELD_TB : AV_FIELD_BT
     pending = converted
     warnOfFields(first)
     stream?.onOtherPacket = { [unowned self] packet in try self.deliver(packet) }

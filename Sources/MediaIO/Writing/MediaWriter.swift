@@ -32,6 +32,7 @@ public final class MediaWriter {
   private let warn: (String) -> Void
   private var hasWarnedOfAlpha = false
   private var hasWarnedOfCaptions = false
+  private var hasWarnedOfDynamicRange = false
 
   private enum State { case writing, finished, abandoned }
   private var state = State.writing
@@ -102,6 +103,8 @@ public final class MediaWriter {
     let settings = OptionDictionary(defaults + options.encoderOptions)
     encoder = try VideoEncoder(
       codec: codec, pixelFormat: pixelFormat, video: filtered, picture: reader.picture,
+      // Fields stay fields as long as nothing moves rows.
+      fieldOrder: hasFilter || height != reader.info.height ? AV_FIELD_UNKNOWN : reader.fieldOrder,
       globalHeader: format.pointee.flags & AVFMT_GLOBALHEADER != 0, options: settings)
     let shown = (defaults.filter { $0.0 != "x265-params" } + options.encoderOptions).map { "\($0)=\($1)" }
     summary =
@@ -201,6 +204,12 @@ public final class MediaWriter {
       warn(
         "\(name): this encoder writes no closed captions, and those of \(reader.name) are left out; libx264 and mpeg2video "
           + "keep them")
+    }
+    if !attachments.outdated.isEmpty, !hasWarnedOfDynamicRange {
+      hasWarnedOfDynamicRange = true
+      warn(
+        "\(name): the \(attachments.outdated.sorted().joined(separator: " and ")) metadata of \(reader.name) is left out: "
+          + "it describes the pictures before the edit")
     }
   }
 

@@ -25,10 +25,8 @@ final class OutputFile {
   private let overwrite: OutputOptions.Overwrite
   private let isCancelled: @Sendable () -> Bool
   private var io: DescriptorIO?
-  /// Files that the muxer opened itself.
-  private var nested: [UnsafeMutablePointer<AVIOContext>: DescriptorIO] = [:]
-  /// The first error of a nested file; muxers do not look.
-  private var nestedError: Int32 = 0
+  /// Files that the muxer opens itself.
+  private var nested: NestedFiles?
   /// What is not complete; nil before the output is opened, after its end, and for what is written directly.
   private var unfinished: HeldFolder?
 
@@ -125,15 +123,8 @@ final class OutputFile {
     case .pictures(let temporary, _, _): _ = try makeFolder(temporary)
     }
     context.pointee.pb = opensItself ? nil : io?.context
-    context.pointee.opaque = Unmanaged.passUnretained(self).toOpaque()
-    context.pointee.io_open = { context, result, url, flags, _ in
-      guard let context, let result, let url else { return -EINVAL }
-      return OutputFile.of(context).openNested(String(cString: url), flags: flags, result)
-    }
-    context.pointee.io_close2 = { context, pb in
-      guard let context, let pb else { return 0 }
-      return OutputFile.of(context).closeNested(pb)
-    }
+    nested = NestedFiles { [unowned self] path, isForWriting in try openNested(path, isForWriting) }
+    nested?.attach(to: context)
   }
 
   /// Makes the folder of what is not complete; what killed processes left of the same output goes.
@@ -158,45 +149,21 @@ final class OutputFile {
     do { try folder.claim(file) } catch { throw MediaError(.io, "\(error)") }
   }
 
-  private static func of(_ context: UnsafeMutablePointer<AVFormatContext>) -> OutputFile {
-    Unmanaged<OutputFile>.fromOpaque(context.pointee.opaque).takeUnretainedValue()
-  }
-
-  private func openNested(
-    _ path: String, flags: Int32, _ result: UnsafeMutablePointer<UnsafeMutablePointer<AVIOContext>?>
-  ) -> Int32 {
-    do {
-      if flags & AVIO_FLAG_WRITE != 0, let unfinished, let file = path.dropping(prefix: unfinished.path + "/") {
-        try OutputFile.claim(String(file), in: unfinished.files)
-        // Some write a file under this ending before it gets its name.
-        if file.ends(with: ".tmp") { try OutputFile.claim(String(file.dropLast(4)), in: unfinished.files) }
-      }
-      let file =
-        flags & AVIO_FLAG_WRITE != 0
-        ? try DescriptorIO.writing(path, .emptied, isCancelled: isCancelled)
-        : try DescriptorIO.reading(path, isCancelled: isCancelled)
-      guard let context = file.context else { return -ENOMEM }
-      nested[context] = file
-      result.pointee = context
-      return 0
-    } catch {
-      if nestedError == 0 { nestedError = -EIO }
-      return -EIO
+  private func openNested(_ path: String, _ isForWriting: Bool) throws -> DescriptorIO {
+    guard isForWriting else { return try .reading(path, isCancelled: isCancelled) }
+    if let unfinished, let file = path.dropping(prefix: unfinished.path + "/") {
+      try OutputFile.claim(String(file), in: unfinished.files)
+      // Some write a file under this ending before it gets its name.
+      if file.ends(with: ".tmp") { try OutputFile.claim(String(file.dropLast(4)), in: unfinished.files) }
     }
-  }
-
-  private func closeNested(_ context: UnsafeMutablePointer<AVIOContext>) -> Int32 {
-    guard let file = nested.removeValue(forKey: context) else { return 0 }
-    if context.pointee.write_flag != 0 { avio_flush(context) }
-    if file.writeError != 0 && nestedError == 0 { nestedError = file.writeError }
-    return file.writeError
+    return try .writing(path, .emptied, isCancelled: isCancelled)
   }
 
   // MARK: Closing
 
   /// - Throws: an error that a write met and libav swallowed.
   func checkWrites() throws {
-    let code = [io?.writeError ?? 0, nestedError].first { $0 != 0 }
+    let code = [io?.writeError, nested?.error].compactMap(\.self).first { $0 != 0 }
     if let code { throw MediaError(code: code, "writing \(name)", as: .io) }
   }
 
@@ -245,7 +212,7 @@ final class OutputFile {
   /// Removes what is not complete.
   func discard() {
     io = nil
-    nested = [:]
+    nested?.closeAll()
     guard let unfinished else { return }
     TemporaryOutputs.forget(unfinished)
     self.unfinished = nil

@@ -19,7 +19,7 @@ final class VideoEncoder {
   ///   - options: what it does not know stays in there.
   init(
     codec: UnsafePointer<AVCodec>, pixelFormat: AVPixelFormat, video: FilterGraph.Video, picture: PictureProperties,
-    globalHeader: Bool, options: OptionDictionary
+    fieldOrder: AVFieldOrder, globalHeader: Bool, options: OptionDictionary
   ) throws {
     name = String(cString: codec.pointee.name)
     self.pixelFormat = pixelFormat
@@ -38,6 +38,8 @@ final class VideoEncoder {
     context.pointee.color_primaries = picture.primaries
     context.pointee.color_trc = picture.transfer
     if pixelFormat.chromaBlock != (1, 1) { context.pointee.chroma_sample_location = picture.chromaLocation }
+    // Encoders compress whole pictures; what the container says of fields is what a player goes by.
+    context.pointee.field_order = fieldOrder
     context.pointee.thread_count = 0
     if globalHeader { context.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER }
     try check(avcodec_open2(context, codec, &options.pointer), "encoder \(name)", as: .usage)
