@@ -28,7 +28,7 @@ VERSION := $(shell awk '/define FATEZERO_VERSION_/ { version = version dot $$3; 
   CShims/CFateZero/include/fatezero.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test sanitized fuzzers fuzz corpora misuse soak kill-test demo train quality bench bench-peers install uninstall deb test-deb version manual format lint clean
+.PHONY: help setup build test build-tests sanitized address-sanitized thread-sanitized fuzzers fuzz corpora misuse soak kill-test demo train quality bench bench-peers install uninstall deb test-deb version manual format lint clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -53,15 +53,26 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 	@ln -sf ../libgstfatezero.so $(BUILT)/gstreamer-1.0/
 	@ln -sf ../libfrei0r-fatezero.so $(BUILT)/frei0r-1/fatezero.so
 
-# In release mode, since unoptimised loops take minutes, and in a folder of its own, since testable code is built apart.
-# A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
-test: setup build sanitized ## Build, then run all tests.
-	OMP_WAIT_POLICY=passive $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-tests
+# In release mode, since unoptimised loops take minutes, and in folders of their own, since testable and instrumented code is
+# built apart. The compiler takes one module after another on one core, so that two builds beside each other take little longer
+# than one. A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
+TEST_OPTIONS := -c release -Xswiftc -enable-testing --scratch-path .build-tests
+test: setup ## Build, fuzz everything for ten seconds, then run all tests.
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=line build build-tests sanitized fuzzers
+	Fuzz/fuzz.sh 10
+	OMP_WAIT_POLICY=passive $(SWIFT) test --skip-build $(TEST_OPTIONS)
+
+build-tests:
+	$(SWIFT) build --build-tests $(TEST_OPTIONS)
 
 # Swift and C instrumented alike.
-sanitized: ## Build the C library with address and thread sanitizer, the element with the former, for the tests.
+sanitized: address-sanitized thread-sanitized ## Build the C library with address and thread sanitizer, the element with the former, for the tests.
+
+address-sanitized:
 	$(SWIFT) build -c release --sanitize address --product FateZero --scratch-path .build-address
 	$(SWIFT) build -c release --sanitize address --product gstfatezero --scratch-path .build-address
+
+thread-sanitized:
 	$(SWIFT) build -c release --sanitize thread --product FateZero --scratch-path .build-thread
 
 # Coverage is measured of Swift only: the loops of CKernels choose their variant while they are loaded, before anything could
@@ -71,7 +82,7 @@ FUZZED := FATEZERO_FUZZ=1 $(SWIFT) build -c release -Xswiftc -enable-testing -Xs
 COMMAND_ARCHIVE := $(CURDIR)/.build-fuzz/libFateZeroCommand.a
 CHECKED := clang -g -O1 -std=gnu11 -Wall -Wextra -Werror -ICShims/CFateZero/include
 
-fuzzers: sanitized
+fuzzers: address-sanitized
 	$(FUZZED) --target FateZeroCommand
 	rm -f $(COMMAND_ARCHIVE)
 	ar rcs $(COMMAND_ARCHIVE) .build-fuzz/release/FateZeroCommand.build/*.o
