@@ -28,13 +28,16 @@ VERSION := $(shell awk '/define FATEZERO_VERSION_/ { version = version dot $$3; 
   CShims/CFateZero/include/fatezero.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test build-tests sanitized address-sanitized thread-sanitized fuzzers fuzz corpora misuse soak kill-test demo train quality bench bench-peers install uninstall deb test-deb version manual format lint clean
+.PHONY: help setup setup-tests build test build-tests sanitized address-sanitized thread-sanitized fuzzers fuzz corpora misuse soak kill-test demo train quality bench bench-peers install uninstall deb test-deb version manual format lint clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup: ## Install the system packages that are missing; check the Swift toolchain.
+setup: ## Install the system packages that building and the demo need; check the Swift toolchain.
 	@Scripts/setup.sh
+
+setup-tests: ## The same, with what the tests need: GStreamer's plug-ins, Chromium, Slurm, a virtual display.
+	@Scripts/setup.sh tests
 
 # What is installed holds the Swift runtime, exports nothing but its interface and knows no path of this machine. Only the
 # linker's options differ from product to product, so all is compiled once.
@@ -57,8 +60,8 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 # built apart. The compiler takes one module after another on one core, so that two builds beside each other take little longer
 # than one. A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
 TEST_OPTIONS := -c release -Xswiftc -enable-testing --scratch-path .build-tests
-test: setup ## Build, fuzz everything for ten seconds, then run all tests.
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=line build build-tests sanitized fuzzers
+test: setup-tests ## Lint and build, fuzz everything for ten seconds, then run all tests.
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint build build-tests sanitized fuzzers
 	Fuzz/fuzz.sh 10
 	OMP_WAIT_POLICY=passive $(SWIFT) test --skip-build $(TEST_OPTIONS)
 
@@ -186,11 +189,17 @@ manual: ## Make the manual page anew: docs/fatezero.1.
 	$(SWIFT) package --scratch-path .build-manual generate-manual
 	cp .build-manual/plugins/GenerateManual/outputs/FateZeroCommand/fatezero.1 docs/fatezero.1
 
-format: ## Format the Swift sources in place.
+C_SOURCES = $(shell git ls-files '*.c' 'CShims/*.h')
+# Other releases of it break lines elsewhere.
+CLANG_FORMAT ?= clang-format-14
+
+format: ## Format the Swift and C sources in place.
 	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests Fuzz
+	$(CLANG_FORMAT) -i $(C_SOURCES)
 
 lint: ## Report what `make format` would change, and doubtful style.
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
+	$(CLANG_FORMAT) --dry-run -Werror $(C_SOURCES)
 	Scripts/lint-delimiters.sh
 
 clean: ## Remove what was built and the demo's output.

@@ -17,8 +17,9 @@
 
 static void progress(void *user_data, const fatezero_progress *progress) {
   (void)user_data;
-  fprintf(stderr, "window %d: %3.0f %%, %.0f s left\n", (int)progress->window + 1, 100 * progress->fraction,
-          progress->seconds_left < 0 ? 0 : progress->seconds_left);
+  fprintf(
+      stderr, "window %d: %3.0f %%, %.0f s left\n", (int)progress->window + 1, 100 * progress->fraction,
+      progress->seconds_left < 0 ? 0 : progress->seconds_left);
 }
 
 static void message(void *user_data, fatezero_log_level level, const char *text) {

@@ -89,7 +89,8 @@ static void null_pointers(void) {
 
 static void structures(void) {
   enum { LARGEST = 4096 };
-  size_t sizes[] = {0, 1, 4, 7, 8, 9, 16, 24, 32, 40, 48, 56, 64, 128, 256, LARGEST, LARGEST + 1, SIZE_MAX - 7, SIZE_MAX, INT_MAX};
+  size_t sizes[] = {0,  1,  4,  7,   8,   9,       16,          24,           32,       40,
+                    48, 56, 64, 128, 256, LARGEST, LARGEST + 1, SIZE_MAX - 7, SIZE_MAX, INT_MAX};
   size_t *block = calloc(1, LARGEST * 2);
   fatezero_context *context = fatezero_create();
   for (size_t i = 0; i < COUNT(sizes); i++) {
@@ -100,8 +101,11 @@ static void structures(void) {
     fatezero_set_callbacks(context, (fatezero_callbacks *)block);
     expect(fatezero_push(context, (fatezero_frame *)block) != FATEZERO_OK, "an empty frame was taken");
     expect(fatezero_receive(context, (fatezero_frame *)block) != FATEZERO_OK, "an empty frame was filled");
-    expect(fatezero_edit_clip(context, (fatezero_frame *)block, (fatezero_frame *)block, 3) != FATEZERO_OK, "empty frames");
-    expect(fatezero_invert(context, (fatezero_frame *)block, 3, &inversion) != FATEZERO_OK, "empty frames were inverted");
+    expect(
+        fatezero_edit_clip(context, (fatezero_frame *)block, (fatezero_frame *)block, 3) != FATEZERO_OK,
+        "empty frames");
+    expect(
+        fatezero_invert(context, (fatezero_frame *)block, 3, &inversion) != FATEZERO_OK, "empty frames were inverted");
     /* Writes as far as the structure goes that this header knows, however large the caller says that it is. */
     fatezero_options_default((fatezero_options *)block, sizes[i]);
   }
@@ -150,7 +154,8 @@ static void texts(void) {
 /** All but those that are right are refused. */
 static void frames(const char *model) {
   int sides[] = {INT_MIN, -1, 0, 1, 2, SIDE - 1, SIDE, SIDE + 1, 65536, 65537, INT_MAX};
-  ptrdiff_t strides[] = {PTRDIFF_MIN, PTRDIFF_MIN + 1, -1, 0, 1, STRIDE - 1, STRIDE, 256, PTRDIFF_MAX, PTRDIFF_MAX >> 16};
+  ptrdiff_t strides[] = {PTRDIFF_MIN, PTRDIFF_MIN + 1, -1,  0,           1,
+                         STRIDE - 1,  STRIDE,          256, PTRDIFF_MAX, PTRDIFF_MAX >> 16};
   fatezero_context *context = editor(model);
   for (size_t w = 0; w < COUNT(sides); w++)
     for (size_t h = 0; h < COUNT(sides); h++)
@@ -169,7 +174,9 @@ static void frames(const char *model) {
   for (size_t i = 0; i < COUNT(counts); i++) {
     fatezero_inversion *inversion = NULL;
     expect(fatezero_edit_clip(context, two, two, counts[i]) != FATEZERO_OK, "an impossible number of frames");
-    expect(fatezero_invert(context, two, counts[i], &inversion) != FATEZERO_OK && inversion == NULL, "an impossible inversion");
+    expect(
+        fatezero_invert(context, two, counts[i], &inversion) != FATEZERO_OK && inversion == NULL,
+        "an impossible inversion");
   }
   expect(fatezero_edit_clip(context, two, two, 2) != FATEZERO_OK, "frames of two sizes");
   fatezero_destroy(context);
@@ -192,8 +199,12 @@ static fatezero_context *random_calls(const char *model, int rounds, fatezero_in
     for (int i = 0; i < 4; i++) clip[i] = frame;
     int one = rand() % 3;
     switch (rand() % 15) {
-      case 0: case 1: case 2: case 3: fatezero_push(context, &frame); break;
-      case 4: case 5: fatezero_receive(context, &frame); break;
+      case 0:
+      case 1:
+      case 2:
+      case 3: fatezero_push(context, &frame); break;
+      case 4:
+      case 5: fatezero_receive(context, &frame); break;
       case 6: fatezero_drain(context); break;
       case 7: fatezero_reset(context); break;
       case 8: fatezero_edit_clip(context, clip, clip, 1 + (size_t)(rand() % 4)); break;
@@ -252,7 +263,9 @@ static void call_again(calling *calling, int place) {
   expect(fatezero_set_callbacks(context, NULL) == FATEZERO_INVALID_STATE, "callbacks during a call");
   expect(fatezero_invert(context, &frame, 1, &inversion) == FATEZERO_INVALID_STATE, "invert during a call");
   expect(fatezero_edit_clip(context, &frame, &frame, 1) == FATEZERO_INVALID_STATE, "edit during a call");
-  expect(fatezero_edit_inversion(context, calling->inversion, &frame, 1) != FATEZERO_OK, "edit of an inversion during a call");
+  expect(
+      fatezero_edit_inversion(context, calling->inversion, &frame, 1) != FATEZERO_OK,
+      "edit of an inversion during a call");
   fatezero_get(context, "steps");
   fatezero_error(context);
   /* Another one is free. */

@@ -117,7 +117,8 @@ int main(int argc, char **argv) {
     holdings held = samples[life] = measure();
     fatezero_destroy(context);
     printf(
-        "%d edits: %ld kB, %d descriptors, %d threads\n", (life + 1) * LIFE, held.kilobytes, held.descriptors, held.threads);
+        "%d edits: %ld kB, %d descriptors, %d threads\n", (life + 1) * LIFE, held.kilobytes, held.descriptors,
+        held.threads);
     fflush(stdout);
   }
   const holdings *first = samples + 1, *last = samples + lives - 3;

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs the system packages that building and testing need, if any is missing, and checks the Swift toolchain.
-# As root or with sudo on Debian and its relatives; elsewhere it says what is needed.
+# setup.sh [tests]: installs the system packages that building and the demo need, with `tests` those of the tests too, if any
+# is missing, and checks the Swift toolchain. As root or with sudo on Debian and its relatives; elsewhere it says what is needed.
 set -euo pipefail
 
 # The one list of system packages.
 packages=(
+  # building
+  gcc g++ libc6-dev git make pkg-config
   # arithmetic
   libdnnl-dev libopenblas-dev libxxhash-dev
   # media
@@ -13,16 +15,18 @@ packages=(
   libyaml-dev
   # the GStreamer element
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
-  # end-to-end tests, the demo's picture
-  ffmpeg chromium
+  # the demo's picture
+  ffmpeg
+)
+test_packages=(
+  chromium
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x python3-gi gir1.2-gstreamer-1.0
   gir1.2-gst-rtsp-server-1.0 xauth xvfb x11-utils
   munge slurm-client slurmctld slurmd
-  bubblewrap strace
-  # building
-  gcc g++ libc6-dev git make pkg-config
+  bubblewrap strace clang-format-14
 )
+[[ ${1:-} != tests ]] || packages+=("${test_packages[@]}")
 swift_major=6
 swift_minor=1
 
@@ -68,9 +72,7 @@ check_libraries() {
     pkg-config --exists "$library" || missing+=("$library")
   done
   echo '#include <dnnl.h>' | cc -E - >/dev/null 2>&1 || missing+=("oneDNN (dnnl.h)")
-  for program in ffmpeg gst-launch-1.0; do
-    command -v "$program" >/dev/null || missing+=("$program")
-  done
+  command -v ffmpeg >/dev/null || missing+=(ffmpeg)
   ((${#missing[@]} == 0)) \
     || fail "this is not Debian, so please install by hand, with their development files: ${missing[*]}" \
       "The names on Debian are: ${packages[*]}"

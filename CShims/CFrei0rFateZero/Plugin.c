@@ -67,8 +67,8 @@ static int steering(const unsigned char *text, unsigned *character) {
   }
   if (text[0] != 0xe2 || (text[1] != 0x80 && text[1] != 0x81) || text[2] == '\0') return 0;
   *character = 0x2000u | (text[1] & 0x3fu) << 6 | (text[2] & 0x3fu);
-  return (*character >= 0x200e && *character <= 0x200f) || (*character >= 0x2028 && *character <= 0x202e) ||
-                 (*character >= 0x2066 && *character <= 0x2069)
+  return (*character >= 0x200e && *character <= 0x200f) || (*character >= 0x2028 && *character <= 0x202e)
+                 || (*character >= 0x2066 && *character <= 0x2069)
              ? 3
              : 0;
 }
@@ -182,8 +182,9 @@ static void start(plugin *plugin) {
     if (length == 0) {
       length = DEFAULT_CLIP_LENGTH;
       fail(
-          plugin, "clip-length 0, the whole clip, cannot be known here: give its number of frames, or let `fatezero "
-                  "ffmpeg-filter --input FILE` count them");
+          plugin,
+          "clip-length 0, the whole clip, cannot be known here: give its number of frames, or let `fatezero "
+          "ffmpeg-filter --input FILE` count them");
     }
   }
   if (fatezero_frame_delay_init(&plugin->delay, plugin->width * plugin->height, length) != 0) {

@@ -302,8 +302,8 @@ GstFlowReturn gst_fatezero_clip_take(GstFateZeroClip *clip, GstBuffer *buffer) {
   // The shell holds no memory of the buffer's: upstream's pool may be smaller than a window.
   GstBuffer *shell = gst_buffer_new();
   gst_buffer_copy_into(
-      shell, buffer, GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS | GST_BUFFER_COPY_META | GST_BUFFER_COPY_DEEP, 0,
-      -1);
+      shell, buffer, GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS | GST_BUFFER_COPY_META | GST_BUFFER_COPY_DEEP,
+      0, -1);
   g_queue_push_tail(&clip->held, shell);
   clip->frames++;
 

@@ -10,12 +10,13 @@ G_DEFINE_FINAL_TYPE_WITH_CODE(
     GST_DEBUG_CATEGORY_INIT(gst_fatezero_debug, "fatezero", 0, "FateZero: edits video by its words"))
 GST_ELEMENT_REGISTER_DEFINE(fatezero, "fatezero", GST_RANK_NONE, GST_TYPE_FATEZERO)
 
-#define DESCRIPTION                                                                                                    \
-  "Repaints what the words name and keeps a clip's motion, layout and background (FateZero). Gathers clip-length "     \
-  "frames, edits them together in the streaming thread and pushes as many. Properties that are written meanwhile hold "\
+#define DESCRIPTION \
+  "Repaints what the words name and keeps a clip's motion, layout and background (FateZero). Gathers clip-length " \
+  "frames, edits them together in the streaming thread and pushes as many. Properties that are written meanwhile " \
+  "hold " \
   "from the next window on. A branch beside the element (tee, a demuxer's sound, a muxer) needs a queue that holds a " \
-  "window: queue max-size-time=0 max-size-bytes=0 max-size-buffers=0. For example: "                                   \
-  "gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! fatezero edit=\"a [cat -> tiger] on the grass\" ! "            \
+  "window: queue max-size-time=0 max-size-bytes=0 max-size-buffers=0. For example: " \
+  "gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! fatezero edit=\"a [cat -> tiger] on the grass\" ! " \
   "x264enc ! mp4mux ! filesink location=out.mp4"
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
@@ -35,9 +36,7 @@ static void get_property(GObject *object, guint property, GValue *value, GParamS
   gst_fatezero_settings_read(GST_FATEZERO(object)->settings, property, value);
 }
 
-static gboolean start(GstBaseTransform *base) {
-  return gst_fatezero_clip_start(&GST_FATEZERO(base)->clip);
-}
+static gboolean start(GstBaseTransform *base) { return gst_fatezero_clip_start(&GST_FATEZERO(base)->clip); }
 
 static gboolean stop(GstBaseTransform *base) {
   gst_fatezero_clip_stop(&GST_FATEZERO(base)->clip);

@@ -44,12 +44,12 @@ static void progress(void *user_data, const fatezero_progress *progress) {
   char *text = g_strdup_printf(
       "window %" G_GINT64_FORMAT ": %s %d/%d, %d %%%s", progress->window + 1, phase, progress->step, progress->steps,
       percent, left);
-  GstMessage *message = gst_message_new_progress(
-      GST_OBJECT(messages->element), GST_PROGRESS_TYPE_CONTINUE, OPERATION, text);
+  GstMessage *message =
+      gst_message_new_progress(GST_OBJECT(messages->element), GST_PROGRESS_TYPE_CONTINUE, OPERATION, text);
   gst_structure_set(
       gst_message_writable_structure(message), "percent", G_TYPE_INT, percent, "seconds-left", G_TYPE_DOUBLE,
-      progress->seconds_left, "window", G_TYPE_INT64, progress->window, "frames", G_TYPE_INT64, progress->frames, "phase",
-      G_TYPE_STRING, phase, "step", G_TYPE_INT, progress->step, "steps", G_TYPE_INT, progress->steps, NULL);
+      progress->seconds_left, "window", G_TYPE_INT64, progress->window, "frames", G_TYPE_INT64, progress->frames,
+      "phase", G_TYPE_STRING, phase, "step", G_TYPE_INT, progress->step, "steps", G_TYPE_INT, progress->steps, NULL);
   gst_element_post_message(messages->element, message);
   g_free(text);
   g_free(left);

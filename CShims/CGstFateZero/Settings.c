@@ -83,8 +83,7 @@ static GParamSpec *property_of(const fatezero_knob *knob) {
           knob->name, nickname, blurb, knob->minimum, knob->maximum, g_ascii_strtod(knob->default_text, NULL), flags);
       break;
     case FATEZERO_KNOB_FLAG:
-      property =
-          g_param_spec_boolean(knob->name, nickname, blurb, strcmp(knob->default_text, "true") == 0, flags);
+      property = g_param_spec_boolean(knob->name, nickname, blurb, strcmp(knob->default_text, "true") == 0, flags);
       break;
     case FATEZERO_KNOB_CHOICE: {
       GType type = choice_type(knob);
@@ -94,8 +93,8 @@ static GParamSpec *property_of(const fatezero_knob *knob) {
     case FATEZERO_KNOB_TEXT:
     case FATEZERO_KNOB_PATH:
     case FATEZERO_KNOB_LIST:
-      property = g_param_spec_string(
-          knob->name, nickname, blurb, knob->default_text[0] ? knob->default_text : NULL, flags);
+      property =
+          g_param_spec_string(knob->name, nickname, blurb, knob->default_text[0] ? knob->default_text : NULL, flags);
       break;
   }
   g_free(nickname);

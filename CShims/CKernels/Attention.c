@@ -38,18 +38,16 @@ INLINE void logits_of_panel(
       const int rows, const float *exponentials, size_t stride, const float *values, size_t columns, \
       size_t channel_stride, float *accumulators) { \
     lanes sums[BLOCK_ROWS][vectors]; \
-    _Pragma("unroll") for (int r = 0; r < rows; r++) \
-      _Pragma("unroll") for (int v = 0; v < vectors; v++) \
-        sums[r][v] = ((const lanes *)(accumulators + (size_t)r * channel_stride))[v]; \
+    _Pragma("unroll") for (int r = 0; r < rows; r++) _Pragma("unroll") for (int v = 0; v < vectors; v++) sums[r][v] = \
+        ((const lanes *)(accumulators + (size_t)r * channel_stride))[v]; \
     for (size_t c = 0; c < columns; c++) { \
       const lanes *value = (const lanes *)(values + c * channel_stride); \
-      _Pragma("unroll") for (int r = 0; r < rows; r++) \
-        _Pragma("unroll") for (int v = 0; v < vectors; v++) \
+      _Pragma("unroll") for (int r = 0; r < rows; r++) _Pragma("unroll") for (int v = 0; v < vectors; v++) \
           sums[r][v] += exponentials[(size_t)r * stride + c] * value[v]; \
     } \
     _Pragma("unroll") for (int r = 0; r < rows; r++) \
-      _Pragma("unroll") for (int v = 0; v < vectors; v++) \
-        ((lanes *)(accumulators + (size_t)r * channel_stride))[v] = sums[r][v]; \
+        _Pragma("unroll") for (int v = 0; v < vectors; v++)((lanes *)(accumulators + (size_t)r * channel_stride))[v] = \
+            sums[r][v]; \
   }
 
 ACCUMULATE(accumulate32, lanes16, 2)
@@ -63,8 +61,7 @@ INLINE void attend_rows(const int rows, const kernel_attention *a, size_t first)
   float *logits = a->logits;
   const float *queries = a->queries + first / BLOCK_ROWS * BLOCK_ROWS * a->channels + first % BLOCK_ROWS;
   for (size_t c = 0; c < columns; c += PANEL)
-    logits_of_panel(
-        rows, queries, a->keys + c * a->channels, a->channels, a->scale, logits + c, stride);
+    logits_of_panel(rows, queries, a->keys + c * a->channels, a->channels, a->scale, logits + c, stride);
 
   float *accumulators = a->accumulators + first * a->channel_stride;
   for (int r = 0; r < rows && first + (size_t)r < a->rows; r++) {
@@ -79,8 +76,7 @@ INLINE void attend_rows(const int rows, const kernel_attention *a, size_t first)
     accumulate32(rows, logits, stride, a->values + c, columns, a->channel_stride, accumulators + c);
   for (; c + 8 < a->channels; c += 16)
     accumulate16(rows, logits, stride, a->values + c, columns, a->channel_stride, accumulators + c);
-  if (c < a->channels)
-    accumulate8(rows, logits, stride, a->values + c, columns, a->channel_stride, accumulators + c);
+  if (c < a->channels) accumulate8(rows, logits, stride, a->values + c, columns, a->channel_stride, accumulators + c);
 }
 
 #if defined(__x86_64__)

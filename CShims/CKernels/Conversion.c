@@ -1,7 +1,9 @@
 #include "CKernels.h"
 #include "Vector.h"
 
-typedef struct __attribute__((packed)) { uint16_t bits; } unaligned_half;
+typedef struct __attribute__((packed)) {
+  uint16_t bits;
+} unaligned_half;
 
 /// IEEE binary16 in integer arithmetic, so that it vectorises everywhere: shift exponent and fraction into place, then
 /// correct the bias by a multiplication, which also brings the subnormal numbers out right.
@@ -21,7 +23,9 @@ KERNEL void kernel_convert_bfloat16(const void *source, float *target, size_t co
   for (size_t i = 0; i < count; i++) target[i] = float_of_bits((uint32_t)half[i].bits << 16);
 }
 
-typedef struct __attribute__((packed)) { double value; } unaligned_double;
+typedef struct __attribute__((packed)) {
+  double value;
+} unaligned_double;
 
 KERNEL void kernel_convert_float64(const void *source, float *target, size_t count) {
   const unaligned_double *number = source;

@@ -41,6 +41,15 @@ static inline _Bool fatezero_is_top_field_first(const AVFrame *frame) {
 #endif
 }
 
+static inline void fatezero_mark_fields(AVFrame *frame, _Bool is_top_field_first) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 7, 100)
+  frame->flags |= AV_FRAME_FLAG_INTERLACED | (is_top_field_first ? AV_FRAME_FLAG_TOP_FIELD_FIRST : 0);
+#else
+  frame->interlaced_frame = 1;
+  frame->top_field_first = is_top_field_first;
+#endif
+}
+
 // MARK: Input and output
 
 /// `avio_alloc_context`. What a writer is handed is constant since FFmpeg 7.0.
@@ -78,8 +87,8 @@ static inline const uint8_t *fatezero_stream_side_data(
 static inline uint8_t *fatezero_add_stream_side_data(AVStream *stream, enum AVPacketSideDataType type, size_t size) {
 #if FATEZERO_SIDE_DATA_IN_PARAMETERS
   AVCodecParameters *parameters = stream->codecpar;
-  AVPacketSideData *added = av_packet_side_data_new(
-      &parameters->coded_side_data, &parameters->nb_coded_side_data, type, size, 0);
+  AVPacketSideData *added =
+      av_packet_side_data_new(&parameters->coded_side_data, &parameters->nb_coded_side_data, type, size, 0);
   return added ? added->data : NULL;
 #else
   return av_stream_new_side_data(stream, type, size);

@@ -42,6 +42,4 @@ static inline void fatezero_format_log_line(void *object, int level, const char 
   fatezero_media_log_line(level, line);
 }
 
-static inline void fatezero_capture_log(void) {
-  av_log_set_callback(fatezero_format_log_line);
-}
+static inline void fatezero_capture_log(void) { av_log_set_callback(fatezero_format_log_line); }

@@ -8,7 +8,9 @@ extension StringProtocol {
   @inlinable public func begins(with prefix: some StringProtocol) -> Bool { utf8.starts(with: prefix.utf8) }
 
   /// Whether the text ends with exactly these scalars.
-  @inlinable public func ends(with suffix: some StringProtocol) -> Bool { utf8.reversed().starts(with: suffix.utf8.reversed()) }
+  @inlinable public func ends(with suffix: some StringProtocol) -> Bool {
+    utf8.reversed().starts(with: suffix.utf8.reversed())
+  }
 
   @inlinable public func holds(_ scalar: Unicode.Scalar) -> Bool { unicodeScalars.contains(scalar) }
 

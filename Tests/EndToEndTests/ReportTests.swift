@@ -25,8 +25,9 @@ extension EndToEndTests {
       try Data(
         // The page's policy would let no probe run; StrangersFilesTests looks at pages with it.
         html.replacing(#/<meta http-equiv="Content-Security-Policy"[^>]*>/#, with: "").replacing(
-          "<head>", with: "<head><script>addEventListener('error',()=>{window.failed=1})</script>")
-          .replacing("</body>", with: probe + "</body>").utf8
+          "<head>", with: "<head><script>addEventListener('error',()=>{window.failed=1})</script>"
+        )
+        .replacing("</body>", with: probe + "</body>").utf8
       ).write(to: URL(filePath: bench.path("probed.html")))
       try Data(
         """

@@ -37,10 +37,18 @@ import Testing
       }
     }
     // A player still learns of the fields, unless a filter has made pictures of them.
-    for (filter, field) in [(nil, "tb"), ("yadif", "unknown")] as [(String?, String)] {
-      let output = OutputOptions(videoCodec: "ffv1", overwrite: .replace)
-      try workspace.pass("top.mp4", to: "fields.mkv", InputOptions(filter: filter), output)
-      #expect(try workspace.video("fields.mkv", "field_order") == [field])
+    for (input, output, codec, field) in [
+      ("top.mp4", "out.mkv", "ffv1", "tb"), ("top.mp4", "out.mp4", "libx264", "tt"),
+      ("bottom.mpg", "out.mov", "prores_ks", "bb"), ("bottom.mpg", "out.ts", "mpeg2video", "bb"),
+    ] {
+      for filter in [nil, "yadif"] {
+        try workspace.pass(
+          input, to: output, InputOptions(filter: filter), OutputOptions(videoCodec: codec, overwrite: .replace))
+        let found = try workspace.video(output, "field_order")
+        print("\(input) to \(codec), \(filter ?? "no filter"): \(found)")
+        if filter == nil { #expect(found.first?.first == field.first, "\(codec)") }
+        #expect(try MediaReader(path: workspace.path(output)).info.isInterlaced == (filter == nil), "\(codec)")
+      }
     }
     try workspace.ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=0.4", workspace.path("progressive.mp4"))
     #expect(try workspace.pass("progressive.mp4", to: "plain.nut").warnings == [])

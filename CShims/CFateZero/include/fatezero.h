@@ -295,10 +295,7 @@ typedef struct fatezero_window {
   double mask_share;
 } fatezero_window;
 
-typedef enum fatezero_log_level {
-  FATEZERO_LOG_INFORMATION = 0,
-  FATEZERO_LOG_WARNING = 1
-} fatezero_log_level;
+typedef enum fatezero_log_level { FATEZERO_LOG_INFORMATION = 0, FATEZERO_LOG_WARNING = 1 } fatezero_log_level;
 
 /**
  * Called during a call with the context, on its thread. What they are handed is valid until they return. Functions

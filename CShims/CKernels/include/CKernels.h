@@ -84,14 +84,14 @@ void kernel_softmax(float *x, size_t rows, size_t columns);
 
 typedef struct {
   size_t rows, columns, channels;
-  size_t channel_stride;           // of values and accumulators: channels rounded up to a multiple of 16
+  size_t channel_stride;  // of values and accumulators: channels rounded up to a multiple of 16
   float scale;
   /// Row r sees the columns before `diagonal` + r.
   ptrdiff_t diagonal;
   const float *queries, *keys, *values;  // packed
-  float *logits;         // room for (KERNEL_ATTENTION_ROWS, columns rounded up to a panel + 16)
-  float *maxima, *sums;  // a number per row, at first -infinity and 0
-  float *accumulators;   // (rows, channel_stride), at first 0; divided by the sums they are the result
+  float *logits;                         // room for (KERNEL_ATTENTION_ROWS, columns rounded up to a panel + 16)
+  float *maxima, *sums;                  // a number per row, at first -infinity and 0
+  float *accumulators;                   // (rows, channel_stride), at first 0; divided by the sums they are the result
 } kernel_attention;
 
 /// Queries meet a piece of the keys and values; maxima, sums and accumulators are brought up to date.
@@ -127,7 +127,7 @@ void kernel_scale(const float *x, float factor, float *y, size_t count);
 // Im2col.c ----------------------------------------------------------------------------------------------------------
 
 typedef struct {
-  ptrdiff_t rows, columns, channels;            // of the image
+  ptrdiff_t rows, columns, channels;  // of the image
   ptrdiff_t kernel_rows, kernel_columns;
   ptrdiff_t stride, top, left;
   ptrdiff_t output_rows, output_columns;
@@ -140,8 +140,7 @@ void kernel_im2col(const float *images, const kernel_window *window, ptrdiff_t f
 // Layout.c ----------------------------------------------------------------------------------------------------------
 
 /// (outer, inner, length) of a (inner, outer, length) source: y[i, j] = x[j, i] for i in first ..< first + count.
-void kernel_swap(
-    const float *x, float *y, size_t outer, size_t inner, size_t length, size_t first, size_t count);
+void kernel_swap(const float *x, float *y, size_t outer, size_t inner, size_t length, size_t first, size_t count);
 /// (rows, columns) -> (columns, rows)
 void kernel_transpose(const float *x, float *y, size_t rows, size_t columns);
 /// One row of pixels: y[column] = x[sources[column]], `channels` floats each.

@@ -7,6 +7,7 @@ final class VideoEncoder {
   let pixelFormat: AVPixelFormat
   private let name: String
   private let colour: PixelConverter.Colour
+  private let fieldOrder: AVFieldOrder
   /// Whether it writes closed captions (CEA-608 and 708) into the stream.
   let writesCaptions: Bool
   private let converter = PixelConverter()
@@ -16,6 +17,7 @@ final class VideoEncoder {
 
   /// - Parameters:
   ///   - video: what enters, with the encoder's own time base.
+  ///   - fieldOrder: which field is older; unknown for whole pictures.
   ///   - options: what it does not know stays in there.
   init(
     codec: UnsafePointer<AVCodec>, pixelFormat: AVPixelFormat, video: FilterGraph.Video, picture: PictureProperties,
@@ -23,6 +25,7 @@ final class VideoEncoder {
   ) throws {
     name = String(cString: codec.pointee.name)
     self.pixelFormat = pixelFormat
+    self.fieldOrder = fieldOrder
     colour = picture.colour(in: pixelFormat)
     guard let context = avcodec_alloc_context3(codec) else { throw MediaError(.io, "out of memory for an encoder") }
     self.context = context
@@ -38,8 +41,10 @@ final class VideoEncoder {
     context.pointee.color_primaries = picture.primaries
     context.pointee.color_trc = picture.transfer
     if pixelFormat.chromaBlock != (1, 1) { context.pointee.chroma_sample_location = picture.chromaLocation }
-    // Encoders compress whole pictures; what the container says of fields is what a player goes by.
-    context.pointee.field_order = fieldOrder
+    if fieldOrder != AV_FIELD_UNKNOWN {
+      context.pointee.field_order = fieldOrder
+      context.pointee.flags |= AV_CODEC_FLAG_INTERLACED_DCT | AV_CODEC_FLAG_INTERLACED_ME
+    }
     context.pointee.thread_count = 0
     if globalHeader { context.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER }
     try check(avcodec_open2(context, codec, &options.pointer), "encoder \(name)", as: .usage)
@@ -64,6 +69,7 @@ final class VideoEncoder {
       converted.timeBase = context.pointee.time_base
       converted.time = time
       converted.duration = duration
+      if fieldOrder != AV_FIELD_UNKNOWN { fatezero_mark_fields(converted.pointer, fieldOrder == AV_FIELD_TB) }
       durations[time.ticks] = duration
       prepared = converted
     }

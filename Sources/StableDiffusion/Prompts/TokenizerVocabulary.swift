@@ -85,7 +85,9 @@ struct TokenizerVocabulary {
     var merges: [Pair: Merge] = [:]
     for (rank, (number, sides)) in pairs.enumerated() {
       func text() -> Substring { sides.joined(separator: " ").prefix(80) }
-      guard sides.count == 2 else { throw ModelError(.badData, "\(pairPlace) \(number): \"\(text())\" is not a pair of pieces") }
+      guard sides.count == 2 else {
+        throw ModelError(.badData, "\(pairPlace) \(number): \"\(text())\" is not a pair of pieces")
+      }
       guard let left = tokens[sides[0]], let right = tokens[sides[1]],
         let result = tokens[sides[0] + sides[1]]
       else {
