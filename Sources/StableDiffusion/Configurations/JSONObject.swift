@@ -71,24 +71,32 @@ struct JSONObject: Sendable {
     guard nesting(of: bytes) <= 64 else { throw ModelError(.badData, "\(path) nests JSON deeper than 64 levels") }
     do {
       let decoder = JSONDecoder()
-      // Python writes NaN, Infinity and -Infinity, which are no JSON; JSON5 has them too.
-      decoder.allowsJSON5 = holdsNonfiniteNumbers(bytes)
-      return try decoder.decode(type, from: Data(bytes))
+      decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+        positiveInfinity: mark + "Infinity", negativeInfinity: mark + "-Infinity", nan: mark + "NaN")
+      return try decoder.decode(type, from: Data(quotingNonfiniteNumbers(bytes)))
     } catch {
       throw ModelError(.badData, "\(path) is not the JSON that belongs there: \(reason(error))")
     }
   }
 
-  /// Whether one of Python's names of such numbers stands outside strings.
-  private static func holdsNonfiniteNumbers(_ bytes: [UInt8]) -> Bool {
-    let names = ["NaN", "Infinity"].map { Array($0.utf8) }
-    var found = false
+  /// What stands before a number in quotes; JSON has no such character in a string, unless escaped.
+  private static let mark = "\u{1}"
+
+  /// Python writes NaN, Infinity and -Infinity, which are no JSON: outside strings, each becomes a string for the decoder.
+  /// (JSON5 has them too, but Foundation's reader of it traps on bytes that are no UTF-8.)
+  private static func quotingNonfiniteNumbers(_ bytes: [UInt8]) -> [UInt8] {
+    let names = ["NaN", "Infinity", "-Infinity"]
+    var result: [UInt8] = []
+    var end = 0
     walk(bytes) { place in
-      if bytes[place] == UInt8(ascii: "N") || bytes[place] == UInt8(ascii: "I") {
-        found = found || names.contains { bytes[place...].starts(with: $0) }
-      }
+      let byte = bytes[place]
+      guard byte == UInt8(ascii: "N") || byte == UInt8(ascii: "I") || byte == UInt8(ascii: "-"), place >= end,
+        let name = names.first(where: { bytes[place...].starts(with: $0.utf8) })
+      else { return }
+      result += bytes[end..<place] + Array("\"\\u0001\(name)\"".utf8)
+      end = place + name.utf8.count
     }
-    return found
+    return result + bytes[end...]
   }
 
   /// Calls `body` for each byte outside strings.
