@@ -23,7 +23,7 @@ enum { PARAMETER_EDIT, PARAMETER_SETTINGS, PARAMETER_VIDEO_SIZE, PARAMETER_COUNT
 
 static const f0r_param_info_t parameters[PARAMETER_COUNT] = {
     {"edit", F0R_PARAM_STRING,
-     "What the clip shall show; brackets give the source prompt too: a [cat -> tiger] on the grass. %XX is the byte "
+     "Target prompt: the content you want; brackets give the source prompt as well: a [cat -> tiger] on the grass. %XX is the byte "
      "with that hexadecimal number. @FILE takes all settings from a file, one name=value a line."},
     {"settings", F0R_PARAM_STRING,
      "Further settings, named as the options of the command `fatezero edit`: steps=20&source=a cat, with %XX as in "
@@ -162,7 +162,7 @@ static size_t clip_length(plugin *plugin) {
   return text == NULL ? DEFAULT_CLIP_LENGTH : strtoul(text, NULL, 10);
 }
 
-/** Before the first frame: what a host that only looks around shall not pay for. */
+/** Before the first frame: which a host that only scans plug-ins must not pay for. */
 static void start(plugin *plugin) {
   plugin->started = 1;
   size_t length = DEFAULT_CLIP_LENGTH;

@@ -9,8 +9,8 @@ import Text
   static let configuration = CommandConfiguration(
     commandName: "fatezero",
     abstract:
-      "Edits a video by its words: inverts the clip with DDIM, keeps what the attention saw, and denoises with the "
-      + "new words while that attention holds motion, layout and background in place.",
+      "Edits a video with a text prompt: inverts the clip with DDIM, records its attention, and denoises with the new "
+      + "prompt while that attention preserves motion, layout and background.",
     usage: """
       fatezero edit INPUT OUTPUT --edit "a [cat -> tiger] on the grass"
       fatezero plan INPUT --edit "a [cat -> tiger] on the grass"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * fatezero.h: edit video clips by their words (FateZero, arXiv 2303.09535).
+ * fatezero.h: text-driven video editing (FateZero, arXiv 2303.09535).
  *
  * Thread safety: a context belongs to one thread at a time; only fatezero_cancel() may be called from any thread at
- * any time. Contexts are independent of each other and may be used in parallel, each by its own thread; their passes
- * through the network take turns. An inversion may be read by several contexts at once.
+ * any time. Contexts are independent of each other and may be used in parallel, each by its own thread; only one
+ * of them runs the network at a time. An inversion may be read by several contexts at once.
  *
  *     fatezero_context *context = fatezero_create();
  *     fatezero_options options;
@@ -22,7 +22,7 @@
  *
  * The library writes to no stream, never ends the process, touches no signal and keeps no global state but the threads
  * that compute, which the first edit starts. (A process that was forked after that cannot edit: FATEZERO_INTERNAL.)
- * Functions return a status; fatezero_error() is the sentence for people: what is wrong, where, and what to do.
+ * Functions return a status; fatezero_error() is the message: what is wrong, where, and what to do.
  *
  * Structures begin with their size, as the caller knows them. A later version only adds fields at the end, whose zero
  * means "not set"; a caller that was compiled against an earlier header gets the defaults of what it does not know. A
@@ -72,7 +72,7 @@ typedef enum fatezero_status {
   FATEZERO_FRAMES = 9,
   /** The work would need more memory than it may use, or than there is. */
   FATEZERO_MEMORY = 10,
-  /** The network's numbers left the range of floating point; the checkpoint is likely broken. */
+  /** NaN or infinity in the network's output; the checkpoint is likely broken. */
   FATEZERO_NUMERICS = 11,
   /** An error of the library itself. */
   FATEZERO_INTERNAL = 12
@@ -90,7 +90,7 @@ fatezero_context *fatezero_create(void);
 void fatezero_destroy(fatezero_context *context);
 
 /**
- * The sentence that belongs to the latest call with this context that did not return FATEZERO_OK or FATEZERO_AGAIN; ""
+ * The message of the last failed call with this context (one that returned neither FATEZERO_OK nor FATEZERO_AGAIN); ""
  * before. Valid until the next call with this context. Never NULL.
  */
 const char *fatezero_error(const fatezero_context *context);
@@ -136,86 +136,85 @@ const fatezero_knob *fatezero_knob_at(size_t index);
 typedef struct fatezero_options {
   /** sizeof(fatezero_options) as the caller knows it; fatezero_options_default() sets it. */
   size_t struct_size;
-  /** What the clip shall show (target prompt); brackets give the source prompt too: a [cat -> tiger] on the
-   *  grass. */
+  /** Target prompt: the content you want; brackets give the source prompt as well: a [cat -> tiger] on the grass. */
   const char *edit;
-  /** What the clip shows now (source prompt). Without one only self-attention is fused, over fewer steps. */
+  /** Source prompt: what the clip shows now. Without one, only self-attention is fused, over fewer steps. */
   const char *source;
-  /** What the clip shall not show (negative prompt); empty by default. */
+  /** Negative prompt: what to avoid; empty by default. */
   const char *negative;
-  /** Stable Diffusion 1.x or 2.x checkpoint: a folder in diffusers' layout, one .safetensors or .ckpt file in the
-   *  original one, or ORG/NAME[@REVISION] in the Hugging Face cache; by default $FATEZERO_MODEL, else the small model
-   *  that comes with FateZero. */
+  /** Stable Diffusion 1.x or 2.x checkpoint: a folder in the diffusers layout, a single .safetensors or .ckpt file in
+   *  the original layout, or ORG/NAME[@REVISION] in the Hugging Face cache; default $FATEZERO_MODEL, else the small
+   *  model that comes with FateZero. */
   const char *model;
   /** A starting point for the other settings: style, attribute, shape or background; none by default. */
   const char *preset;
-  /** Size the model works at, in pixels, WIDTHxHEIGHT; auto takes the model's native area at the clip's aspect.
-   *  The result has the clip's own size. */
+  /** Working size in pixels, WIDTHxHEIGHT; auto is the model's native area at the clip's aspect ratio. The output
+   *  keeps the clip's own size. */
   const char *size;
   /** Number of denoising steps; default 50. */
   int64_t steps;
-  /** How strongly the edit follows its prompt (classifier-free guidance); default 7.5, and 1 is no guidance. */
+  /** Classifier-free guidance scale: how closely the edit follows its prompt; default 7.5, and 1 disables guidance. */
   double guidance_scale;
-  /** How words of both prompts are matched: replace by position, refine by the longest common part, auto (the
-   *  default) replaces if both have as many words. */
+  /** How the words of the two prompts are matched: replace (by position), refine (by their longest common
+   *  subsequence), or auto (the default): replace if both have the same number of words. */
   const char *cross_mode;
-  /** Part of the steps at which words keep the source's cross-attention, as fractions, and for single words of
-   *  the edit their own, like 0.8,tiger=0.0:0.4; default 0.8. */
+  /** Fraction of the steps during which words keep the source's cross-attention; single words of the edit can have
+   *  their own, like 0.8,tiger=0.0:0.4; default 0.8. */
   const char *cross_replace;
-  /** Part of the steps at which the source's self-attention holds layout and motion, as fractions, like 0.8 or
-   *  0.2:0.8; default 0.8, without a source prompt 0.5. */
+  /** Fraction of the steps during which the source's self-attention preserves layout and motion, like 0.8 or 0.2:0.8;
+   *  default 0.8, or 0.5 without a source prompt. */
   const char *self_replace;
-  /** Whether self-attention is kept only outside the edited thing's mask: on, off, or auto (the default), which
-   *  is on when blend-words are known. */
+  /** Whether the source's self-attention is kept only outside the mask of the edited object: on, off, or auto (the
+   *  default): on if there are blend-words. */
   const char *blend_attention;
-  /** Words whose attention makes the mask, of the source and of the edit, like cat=tiger; by default those in
-   *  the edit's brackets. */
+  /** Words whose cross-attention makes the mask, of the source and of the edit, like cat=tiger; default those in the
+   *  edit's brackets. */
   const char *blend_words;
-  /** Normalised attention above which a pixel belongs to the edited thing; default 0.3. */
+  /** Normalised attention above which a pixel belongs to the mask; default 0.3. */
   double blend_threshold;
-  /** Whether the background outside the mask is also taken from the clip's own latents; default false. */
+  /** Whether latents outside the mask are taken from the inversion; default false. */
   int blend_latents;
-  /** Factors for the cross-attention of single words of the edit, like watercolor=10; none by default. */
+  /** Scale the cross-attention of single words of the edit, like watercolor=10; none by default. */
   const char *word_weights;
-  /** Where fused attention comes from: the inversion (default), a reconstruction pass, or none (inversion and
-   *  generation only). */
+  /** Where the fused attention comes from: inversion (the default), a reconstruction pass, or none (plain inversion
+   *  and generation). */
   const char *attention_source;
-  /** Frames whose keys and values a frame's self-attention reads, joined by +; auto (the default) is
-   *  self+middle, or previous+first for a model with temporal attention. */
+  /** Frames whose keys and values each frame's self-attention reads, joined by +; auto (the default) is self+middle,
+   *  or previous+first for a model with temporal attention. */
   const char *frame_coupling;
-  /** Channels from which on layers are coupled over frames; second is the width of the model's second level with
-   *  attention (640 in Stable Diffusion 1); default 0, every layer. */
+  /** Smallest width, in channels, of the layers whose self-attention spans frames; second is the width of the model's
+   *  second level with attention (640 in Stable Diffusion 1); default 0, every layer. */
   const char *coupling_min_width;
-  /** Largest number of query tokens (pixels of a layer) whose attention is kept and fused; default 1024, 32x32. */
+  /** Largest number of query tokens (pixels of a layer's feature map) whose attention is recorded and fused; default
+   *  1024, 32x32. */
   int64_t fusion_max_tokens;
-  /** Frames edited together (one window); default 8, and 0 is the whole clip. */
+  /** Frames edited together, as one window; default 8, and 0 is the whole clip. */
   int64_t clip_length;
-  /** Arithmetic of the network: f32, bf16 (faster, in half of the memory, with errors of about a hundredth), or auto
-   *  (the default), which is bf16 where the processor has it. */
+  /** Numeric precision of the network: f32, bf16 (faster, half the memory, relative error about 1e-2), or auto (the
+   *  default): bf16 if the processor supports it. */
   const char *precision;
-  /** Number of threads; default 0, all CPUs this process may run on. */
+  /** Number of threads; default 0: all CPUs available to this process. */
   int64_t threads;
-  /** What is kept of the source's attention: queries-keys, maps (larger), recompute (nothing; slower), or auto (the
-   *  default), which is queries-keys, or recompute where memory-limit does not allow that. */
+  /** What is recorded of the source's attention: queries-keys, maps (larger), recompute (nothing; slower), or auto
+   *  (the default): queries-keys, or recompute if they do not fit memory-limit. */
   const char *record;
-  /** Folder in which what is kept of the source's attention waits in files, removed at the end, instead of in memory;
-   *  none by default. */
+  /** Folder where the source's recorded attention is stored during the edit, instead of in memory; none by default. */
   const char *record_dir;
-  /** Memory that an edit may plan to use, in bytes or like 8G; default 0, what the machine has. */
+  /** Memory limit for an edit, in bytes or like 8G; default 0: all available memory. */
   const char *memory_limit;
-  /** What the network predicts: epsilon (the noise), v_prediction (the velocity), or auto (the default): what the
-   *  model says, else v_prediction for 2.x in one file and epsilon otherwise. */
+  /** What the network predicts: epsilon (the noise), v_prediction (the velocity), or auto (the default): as the model
+   *  says, else v_prediction for a single-file 2.x checkpoint and epsilon otherwise. */
   const char *prediction_type;
-  /** UNet in place of the model's own, such as one tuned on a clip: its folder or file; none by default. */
+  /** UNet to use instead of the model's own, such as one tuned on a clip: its folder or file; none by default. */
   const char *unet;
-  /** Autoencoder in place of the model's own: its folder or file, in diffusers' or the original layout; none by
-   *  default. */
+  /** Autoencoder (VAE) to use instead of the model's own: its folder or file, in the diffusers or the original
+   *  layout; none by default. */
   const char *vae;
-  /** LoRA, LoHa, LoKr, DoRA or IA3 files to merge into the model, each with a weight behind a colon (1 by default), like
-   *  style.safetensors:0.8; none by default. */
+  /** LoRA, LoHa, LoKr, DoRA or IA3 files to merge into the model, each optionally followed by a colon and a weight
+   *  (default 1), like style.safetensors:0.8; none by default. */
   const char *lora;
-  /** Textual inversions, each with the word that means it in prompts, like <toy>=toy.pt, or without one under the names in
-   *  the file; none by default. */
+  /** Textual inversions, each with the word that stands for it in prompts, like <toy>=toy.pt, or under the names in
+   *  the file if no word is given; none by default. */
   const char *embedding;
 } fatezero_options;
 
@@ -390,7 +389,7 @@ void fatezero_cancel(fatezero_context *context);
 fatezero_status fatezero_edit_clip(
     fatezero_context *context, const fatezero_frame *source, fatezero_frame *result, size_t count);
 
-/** An inverted clip: its latents, and what the attention saw on the way. */
+/** An inverted clip: its latents and its recorded attention. */
 typedef struct fatezero_inversion fatezero_inversion;
 
 /**

@@ -77,7 +77,7 @@ extension EditPlan {
     let isInTurns = leaving.count == ModelComponent.allCases.count
     var texts = economies.sorted().compactMap { economy -> String? in
       switch economy {
-      case .encodersLeave: isInTurns ? "the parts of the model take turns" : "text encoder and autoencoder leave"
+      case .encodersLeave: isInTurns ? "one network resident at a time" : "text encoder and autoencoder leave"
       case .unetLeaves: isInTurns ? nil : "the UNet leaves"
       case .splitGuidance: "guidance in two passes"
       case .recomputedAttention: "attention recomputed"

@@ -33,7 +33,7 @@ public enum Knobs {
   public static let all: [Knob] = [
     text(
       "edit",
-      "What the clip shall show (target prompt); brackets give the source prompt too: a [cat -> tiger] on the grass.",
+      "Target prompt: the content you want; brackets give the source prompt as well: a [cat -> tiger] on the grass.",
       { WebUISyntax.escaped($0.edit) },
       { settings, text in
         try Settings.checkLength(of: text, in: "edit")
@@ -46,14 +46,15 @@ public enum Knobs {
         settings.blendWords = inline.blendWords
       }),
     text(
-      "source", "What the clip shows now (source prompt). Without one only self-attention is fused, over fewer steps.",
+      "source",
+      "Source prompt: what the clip shows now. Without one, only self-attention is fused, over fewer steps.",
       { WebUISyntax.escaped($0.source ?? "") },
       { settings, text in
         try Settings.checkLength(of: text, in: "source")
         settings.setSource(InlineEdit.plain(text))
       }),
     text(
-      "negative", "What the clip shall not show (negative prompt); empty by default.",
+      "negative", "Negative prompt: what to avoid; empty by default.",
       { WebUISyntax.escaped($0.negative) },
       { settings, text in
         try Settings.checkLength(of: text, in: "negative")
@@ -62,9 +63,9 @@ public enum Knobs {
     Knob(
       name: "model",
       blurb:
-        "Stable Diffusion 1.x or 2.x checkpoint: a folder in diffusers' layout, one .safetensors or .ckpt file in the "
-        + "original one, or ORG/NAME[@REVISION] in the Hugging Face cache; by default $FATEZERO_MODEL, else the small "
-        + "model that comes with FateZero.",
+        "Stable Diffusion 1.x or 2.x checkpoint: a folder in the diffusers layout, a single .safetensors or .ckpt "
+        + "file in the original layout, or ORG/NAME[@REVISION] in the Hugging Face cache; default "
+        + "$FATEZERO_MODEL, else the small model that comes with FateZero.",
       kind: .path, range: "a folder, a file, or ORG/NAME[@REVISION]", defaultText: "", read: { $0.model ?? "" },
       write: { $0.model = $1.isEmpty ? nil : $1 }),
     Knob(
@@ -82,74 +83,78 @@ public enum Knobs {
       }),
     Knob(
       name: "size",
-      blurb: "Size the model works at, in pixels, WIDTHxHEIGHT; auto takes the model's native area at the "
-        + "clip's aspect. The result has the clip's own size.",
+      blurb:
+        "Working size in pixels, WIDTHxHEIGHT; auto is the model's native area at the clip's aspect ratio. The "
+        + "output keeps the clip's own size.",
       kind: .list, range: "auto or WIDTHxHEIGHT", defaultText: "auto",
       read: { $0.size.map { "\($0.width)x\($0.height)" } ?? "auto" }, write: { $0.size = try size($1) }),
     integer("steps", "Number of denoising steps; default 50.", 1...1000, \.steps),
     number(
       "guidance-scale",
-      "How strongly the edit follows its prompt (classifier-free guidance); default 7.5, and 1 is no "
+      "Classifier-free guidance scale: how closely the edit follows its prompt; default 7.5, and 1 disables "
         + "guidance.", 0...100, \.guidanceScale),
     choice(
       "cross-mode",
-      "How words of both prompts are matched: replace by position, refine by the longest common part, auto "
-        + "(the default) replaces if both have as many words.", \.crossMode),
+      "How the words of the two prompts are matched: replace (by position), refine (by their longest common "
+        + "subsequence), or auto (the default): replace if both have the same number of words.", \.crossMode),
     Knob(
       name: "cross-replace",
-      blurb: "Part of the steps at which words keep the source's cross-attention, as fractions, and "
-        + "for single words of the edit their own, like 0.8,tiger=0.0:0.4; default 0.8.",
+      blurb:
+        "Fraction of the steps during which words keep the source's cross-attention; single words of the edit can "
+        + "have their own, like 0.8,tiger=0.0:0.4; default 0.8.",
       kind: .list, range: "END or START:END, each 0 to 1, then WORD=END or WORD=START:END, separated by commas",
       defaultText: "0.8", read: { text(of: $0.crossReplace) },
       write: { $0.crossReplace = try crossReplace($1, default: $0.crossReplace.everywhere) }),
     Knob(
       name: "self-replace",
-      blurb: "Part of the steps at which the source's self-attention holds layout and motion, as "
-        + "fractions, like 0.8 or 0.2:0.8; default 0.8, without a source prompt 0.5.",
+      blurb:
+        "Fraction of the steps during which the source's self-attention preserves layout and motion, like 0.8 or "
+        + "0.2:0.8; default 0.8, or 0.5 without a source prompt.",
       kind: .list, range: "END or START:END, each 0 to 1; auto is the default", defaultText: "auto",
       read: { $0.selfReplaceText },
       write: { $0.setSelfReplace($1 == "auto" ? nil : try StepRange(parsing: $1, in: "self-replace")) }),
     choice(
       "blend-attention",
-      "Whether self-attention is kept only outside the edited thing's mask: on, off, or auto (the "
-        + "default), which is on when blend-words are known.", \.blendAttention),
+      "Whether the source's self-attention is kept only outside the mask of the edited object: on, off, or auto "
+        + "(the default): on if there are blend-words.", \.blendAttention),
     Knob(
       name: "blend-words",
-      blurb: "Words whose attention makes the mask, of the source and of the edit, like cat=tiger; "
-        + "by default those in the edit's brackets.",
+      blurb:
+        "Words whose cross-attention makes the mask, of the source and of the edit, like cat=tiger; default those "
+        + "in the edit's brackets.",
       kind: .list, range: "SOURCE=EDIT, SOURCE or =EDIT, separated by commas", defaultText: "",
       read: { text(of: $0.blendWords) }, write: { $0.blendWords = try blendWords($1) }),
     number(
-      "blend-threshold", "Normalised attention above which a pixel belongs to the edited thing; default 0.3.",
+      "blend-threshold", "Normalised attention above which a pixel belongs to the mask; default 0.3.",
       0...100, \.blendThreshold),
     Knob(
       name: "blend-latents",
-      blurb: "Whether the background outside the mask is also taken from the clip's own latents; "
-        + "default false.",
+      blurb: "Whether latents outside the mask are taken from the inversion; default false.",
       kind: .flag, range: "true or false", defaultText: "false", read: { "\($0.blendLatents)" },
       write: { $0.blendLatents = try Grammar.flag($1, name: "blend-latents") }),
     Knob(
       name: "word-weights",
-      blurb: "Factors for the cross-attention of single words of the edit, like watercolor=10; none "
-        + "by default.",
+      blurb: "Scale the cross-attention of single words of the edit, like watercolor=10; none by default.",
       kind: .list, range: "WORD=FACTOR, separated by commas, each factor -1000 to 1000", defaultText: "",
       read: { $0.allWordWeights.map { "\(Grammar.escaped($0.word))=\($0.weight)" }.joined(separator: ",") },
       write: { $0.wordWeights = try wordWeights($1) }),
     choice(
       "attention-source",
-      "Where fused attention comes from: the inversion (default), a reconstruction pass, or none "
-        + "(inversion and generation only).", \.attentionSource),
+      "Where the fused attention comes from: inversion (the default), a reconstruction pass, or none (plain "
+        + "inversion and generation).", \.attentionSource),
     Knob(
       name: "frame-coupling",
-      blurb: "Frames whose keys and values a frame's self-attention reads, joined by +; auto (the "
-        + "default) is self+middle, or previous+first for a model with temporal attention.",
+      blurb:
+        "Frames whose keys and values each frame's self-attention reads, joined by +; auto (the default) is "
+        + "self+middle, or previous+first for a model with temporal attention.",
       kind: .list, range: "auto, none, or self, previous, next, first, last, middle, -2, ... joined by +",
       defaultText: "auto", read: { $0.frameCoupling.map(FrameReference.text(of:)) ?? "auto" },
       write: { $0.frameCoupling = $1 == "auto" ? nil : try FrameReference.parse($1) }),
     Knob(
       name: "coupling-min-width",
-      blurb: "Channels from which on layers are coupled over frames; second is the width of the model's "
-        + "second level with attention (640 in Stable Diffusion 1); default 0, every layer.",
+      blurb:
+        "Smallest width, in channels, of the layers whose self-attention spans frames; second is the width of the "
+        + "model's second level with attention (640 in Stable Diffusion 1); default 0, every layer.",
       kind: .list, range: "0 to 65536, or second", defaultText: "0", read: { text(of: $0.couplingMinWidth) },
       write: {
         $0.couplingMinWidth =
@@ -157,55 +162,58 @@ public enum Knobs {
       }),
     integer(
       "fusion-max-tokens",
-      "Largest number of query tokens (pixels of a layer) whose attention is kept and fused; default "
-        + "1024, 32x32.", 0...1_048_576, \.fusionMaxTokens),
+      "Largest number of query tokens (pixels of a layer's feature map) whose attention is recorded and fused; "
+        + "default 1024, 32x32.", 0...1_048_576, \.fusionMaxTokens),
     integer(
-      "clip-length", "Frames edited together (one window); default 8, and 0 is the whole clip.", 0...100_000,
+      "clip-length", "Frames edited together, as one window; default 8, and 0 is the whole clip.", 0...100_000,
       \.clipLength),
     choice(
       "precision",
-      "Arithmetic of the network: f32, bf16 (faster, in half of the memory, with errors of about a hundredth), or auto "
-        + "(the default), which is bf16 where the processor has it.", \.precision),
-    integer("threads", "Number of threads; default 0, all CPUs this process may run on.", 0...1024, \.threads),
+      "Numeric precision of the network: f32, bf16 (faster, half the memory, relative error about 1e-2), or auto "
+        + "(the default): bf16 if the processor supports it.", \.precision),
+    integer("threads", "Number of threads; default 0: all CPUs available to this process.", 0...1024, \.threads),
     choice(
       "record",
-      "What is kept of the source's attention: queries-keys, maps (larger), recompute (nothing; slower), or auto (the "
-        + "default), which is queries-keys, or recompute where memory-limit does not allow that.", \.record),
+      "What is recorded of the source's attention: queries-keys, maps (larger), recompute (nothing; slower), or "
+        + "auto (the default): queries-keys, or recompute if they do not fit memory-limit.", \.record),
     Knob(
       name: "record-dir",
-      blurb: "Folder in which what is kept of the source's attention waits in files, removed at the end, instead of in "
-        + "memory; none by default.",
+      blurb:
+        "Folder where the source's recorded attention is stored during the edit, instead of in memory; none by "
+        + "default.",
       kind: .path, range: "a folder", defaultText: "", read: { $0.recordFolder ?? "" },
       write: { $0.recordFolder = $1.isEmpty ? nil : $1 }),
     Knob(
       name: "memory-limit",
-      blurb: "Memory that an edit may plan to use, in bytes or like 8G; default 0, what the machine "
-        + "has.",
+      blurb: "Memory limit for an edit, in bytes or like 8G; default 0: all available memory.",
       kind: .list, range: "bytes, or a number with K, M or G", defaultText: "0",
       read: { Grammar.byteCountText($0.memoryLimit) },
       write: { $0.memoryLimit = try Grammar.byteCount($1, name: "memory-limit") }),
     choice(
       "prediction-type",
-      "What the network predicts: epsilon (the noise), v_prediction (the velocity), or auto (the default): what the "
-        + "model says, else v_prediction for 2.x in one file and epsilon otherwise.", \.predictionType),
+      "What the network predicts: epsilon (the noise), v_prediction (the velocity), or auto (the default): as the "
+        + "model says, else v_prediction for a single-file 2.x checkpoint and epsilon otherwise.", \.predictionType),
     path(
-      "unet", "UNet in place of the model's own, such as one tuned on a clip: its folder or file; none by default.",
+      "unet",
+      "UNet to use instead of the model's own, such as one tuned on a clip: its folder or file; none by default.",
       \.unet),
     path(
       "vae",
-      "Autoencoder in place of the model's own: its folder or file, in diffusers' or the original layout; none by "
-        + "default.", \.vae),
+      "Autoencoder (VAE) to use instead of the model's own: its folder or file, in the diffusers or the original "
+        + "layout; none by default.", \.vae),
     Knob(
       name: "lora",
-      blurb: "LoRA, LoHa, LoKr, DoRA or IA3 files to merge into the model, each with a weight behind a colon (1 by "
-        + "default), like style.safetensors:0.8; none by default.",
+      blurb:
+        "LoRA, LoHa, LoKr, DoRA or IA3 files to merge into the model, each optionally followed by a colon and a "
+        + "weight (default 1), like style.safetensors:0.8; none by default.",
       kind: .list, range: "FILE or FILE:WEIGHT, separated by commas, each weight -100 to 100", defaultText: "",
       read: { $0.loras.map { "\(Grammar.escaped($0.path)):\($0.weight)" }.joined(separator: ",") },
       write: { $0.loras = try loras($1) }),
     Knob(
       name: "embedding",
-      blurb: "Textual inversions, each with the word that means it in prompts, like <toy>=toy.pt, or without one under "
-        + "the names in the file; none by default.",
+      blurb:
+        "Textual inversions, each with the word that stands for it in prompts, like <toy>=toy.pt, or under the "
+        + "names in the file if no word is given; none by default.",
       kind: .list, range: "WORD=FILE or FILE, separated by commas", defaultText: "",
       read: {
         $0.embeddings.map { ($0.word.map { "\(Grammar.escaped($0))=" } ?? "") + Grammar.escaped($0.path) }.joined(

@@ -281,7 +281,7 @@ public struct Settings: Sendable, Equatable {
   /// - Parameter mask: How a mask of the user's own is used, if there is one.
   /// - Throws: `SettingsError` for settings that contradict each other.
   public func validate(mask: GivenMask? = nil) throws {
-    if edit.isEmpty { throw SettingsError("no prompt was given; say what the clip shall show", in: "edit") }
+    if edit.isEmpty { throw SettingsError("no prompt was given; say what you want to see", in: "edit") }
     for (name, prompt) in [("edit", edit), ("source", source ?? reconstruction ?? ""), ("negative", negative)] {
       try Settings.checkLength(of: prompt, in: name)
     }

@@ -290,7 +290,7 @@ public struct Convolution: Sendable {
   }
 }
 
-/// An enlargement and a convolution with weights from a checkpoint.
+/// Nearest-neighbour upsampling and a convolution with weights from a checkpoint.
 public struct UpsamplingConvolution: Sendable {
   let name: String
   /// Nil where the checkpoint was only inspected.

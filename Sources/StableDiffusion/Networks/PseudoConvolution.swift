@@ -24,7 +24,7 @@ struct PseudoConvolution: Sendable {
   }
 }
 
-/// An enlargement and a 2-D convolution per frame, followed in tuned checkpoints by one along the frames.
+/// Nearest-neighbour upsampling and a 2-D convolution per frame, followed in tuned checkpoints by one along the frames.
 struct PseudoUpsampler: Sendable {
   private let spatial: UpsamplingConvolution
   private let temporal: TemporalConvolution

@@ -20,7 +20,7 @@ struct PickleReader {
     case global(String)
     case storage(Storage)
     case tensor(Int)
-    /// What `bystanders` would make.
+    /// What `ignoredGlobals` would make.
     case other
   }
 
@@ -55,7 +55,7 @@ struct PickleReader {
   static let rebuildParameter = "torch._utils._rebuild_parameter"
   /// What training leaves beside the weights: named, called and filled in the pickles of published checkpoints, and no
   /// more than a placeholder here.
-  static let bystanders: Set<String> = [
+  static let ignoredGlobals: Set<String> = [
     "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint", "pytorch_lightning.utilities.parsing.AttributeDict",
     "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype", "_codecs.encode",
   ]
@@ -174,7 +174,7 @@ struct PickleReader {
       case UInt8(ascii: "Q"): stack.append(.storage(try persistentStorage()))
       case UInt8(ascii: "R"): try reduce()
       case UInt8(ascii: "b"):
-        // The attributes of an OrderedDict (torch's `_metadata`) or of a bystander: of no use here.
+        // The attributes of an OrderedDict (torch's `_metadata`) or of an ignored global: of no use here.
         _ = try pop()
         switch try top() {
         case .dictionary, .other: break
@@ -196,7 +196,7 @@ struct PickleReader {
     let isUntypedStorage = name == "torch.storage.\(Self.untypedStorage)"
     let isBuilder = [Self.orderedDictionary, Self.rebuildTensor, Self.rebuildTypedTensor, Self.rebuildParameter]
       .contains(name)
-    guard isType || isUntypedStorage || isBuilder || Self.bystanders.contains(name) else {
+    guard isType || isUntypedStorage || isBuilder || Self.ignoredGlobals.contains(name) else {
       throw refused("to use \(name.prefix(200))")
     }
     return name
@@ -232,7 +232,7 @@ struct PickleReader {
     case Self.rebuildParameter:
       guard case .tensor? = arguments.first else { throw damaged("a parameter is malformed") }
       stack.append(arguments[0])
-    case _ where Self.bystanders.contains(name): stack.append(.other)
+    case _ where Self.ignoredGlobals.contains(name): stack.append(.other)
     default: throw refused("to call \(name)")
     }
   }

@@ -13,7 +13,7 @@ struct ScaledWeights: WeightFile {
   /// How names of scales end where those of their weights end in "weight".
   private static let endings = [".scale_weight", ".weight_scale"]
   /// What lies beside them for programs that multiply 8 bits, or marks the file.
-  private static let bystanders = [".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8"]
+  private static let ignoredKeys = [".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8"]
 
   /// Of a model's largest, with one for each row, there are two million.
   private static let countLimit = 1 << 24
@@ -42,7 +42,7 @@ struct ScaledWeights: WeightFile {
       return try file.stored(name).first(count)
     }
     for name in file.names {
-      if Self.bystanders.contains(where: { name.ends(with: $0) }) { continue }
+      if Self.ignoredKeys.contains(where: { name.ends(with: $0) }) { continue }
       guard let ending = Self.endings.first(where: { name.ends(with: $0) }) else {
         guard !name.ends(with: ".weight_scale_inv") else {
           throw ModelError(

@@ -47,7 +47,7 @@ struct CacheCommand: ParsableCommand {
   struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Compare every file with the digest that was written with it.",
-      discussion: "Exit status 65 if any is damaged. Damaged inversions are not used; --remove makes room of them.")
+      discussion: "Exit status 65 if any is damaged. Corrupt inversions are never used; --remove deletes them.")
     @OptionGroup var place: Place
     @Flag(help: "Remove damaged inversions.") var remove = false
 

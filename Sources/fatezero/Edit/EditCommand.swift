@@ -5,7 +5,7 @@ struct EditCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "edit",
     abstract:
-      "Edit a clip: invert it with the source prompt, keep what the attention saw, denoise with the edit's prompt.",
+      "Edit a clip: invert it with the source prompt, record its attention, denoise with the edit's prompt.",
     discussion: """
       fatezero edit in.mp4 out.mp4 --edit "a [cat -> tiger] on the grass"
       fatezero edit in.mp4 out.mp4 --preset style --source "a cat" --edit "watercolor of a cat"

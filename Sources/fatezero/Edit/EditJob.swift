@@ -65,7 +65,7 @@ struct EditJob {
     }
     if edits.isEmpty {
       throw CommandFailure(
-        .usage, "say what the clip shall show: --edit \"a [cat -> tiger] on the grass\" (or --config FILE)")
+        .usage, "say what you want to see: --edit \"a [cat -> tiger] on the grass\" (or --config FILE)")
     }
     self.edits = edits
 

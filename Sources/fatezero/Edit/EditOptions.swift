@@ -31,7 +31,7 @@ struct EditOptions: ParsableArguments {
         + "it win.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
-  @Flag(help: "Edit one frame in few steps, to see where it is going.")
+  @Flag(help: "Quick preview: edit one frame in a few steps.")
   var preview = false
 
   @Option(

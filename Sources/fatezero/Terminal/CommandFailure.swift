@@ -23,7 +23,7 @@ struct CommandFailure: Error, CustomStringConvertible {
     var meaning: String {
       switch self {
       case .usage: "the command line or a setting is wrong"
-      case .data: "an input, a configuration or a model is damaged or unfit"
+      case .data: "an input, a configuration or a model is corrupt or invalid"
       case .noInput: "the input does not exist or cannot be opened"
       case .noModel: "no model was found"
       case .internalError: "an error in fatezero itself"
