@@ -8,17 +8,29 @@ GST_DEBUG_CATEGORY_EXTERN(gst_fatezero_debug);
 
 // MARK: - Start and stop
 
+// A frame waits until its window is full, and then until that is edited.
 static void update_latency(GstFateZeroClip *clip) {
   GstClockTime latency = 0;
   // A whole clip, and frames without a rate, take a time that nobody knows.
-  if (clip->rate_numerator > 0)
-    latency = gst_util_uint64_scale(
-        (guint64)clip->clip_length * GST_SECOND, (guint64)clip->rate_denominator, (guint64)clip->rate_numerator);
+  if (clip->rate_numerator > 0 && !clip->is_idle)
+    latency =
+        clip->edit_time
+        + gst_util_uint64_scale(
+            (guint64)clip->clip_length * GST_SECOND, (guint64)clip->rate_denominator, (guint64)clip->rate_numerator);
   GST_OBJECT_LOCK(clip->filter);
   gboolean changed = clip->latency != latency;
   clip->latency = latency;
   GST_OBJECT_UNLOCK(clip->filter);
   if (changed) gst_element_post_message(ELEMENT(clip), gst_message_new_latency(GST_OBJECT(clip->filter)));
+}
+
+// Whoever is asked for the latency anew stops and starts the flow: a fifth more is said at once, so that times that vary do not
+// change it again and again, and less than that never.
+static void take_edit_time(gpointer user_data, GstClockTime time) {
+  GstFateZeroClip *clip = user_data;
+  if (time <= clip->edit_time) return;
+  clip->edit_time = time + time / 5;
+  update_latency(clip);
 }
 
 static void read_clip_length(GstFateZeroClip *clip) {
@@ -30,37 +42,61 @@ void gst_fatezero_clip_init(GstFateZeroClip *clip, GstVideoFilter *filter, GstFa
   clip->filter = filter;
   clip->settings = settings;
   gst_fatezero_messages_init(&clip->messages, GST_ELEMENT(filter));
+  clip->messages.on_edit_time = take_edit_time;
+  clip->messages.user_data = clip;
   clip->position = GST_CLOCK_TIME_NONE;
   g_queue_init(&clip->held);
 }
 
 void gst_fatezero_clip_clear(GstFateZeroClip *clip) { gst_fatezero_messages_clear(&clip->messages); }
 
+// Opens the model with the settings. On failure an error was posted.
+static gboolean begin_editing(GstFateZeroClip *clip) {
+  char *message = NULL;
+  fatezero_status status = gst_fatezero_settings_start(clip->settings, G_OBJECT(clip->filter), clip->context, &message);
+  if (status != FATEZERO_OK) gst_fatezero_messages_error(&clip->messages, status, message);
+  g_free(message);
+  if (status != FATEZERO_OK) return FALSE;
+  clip->is_idle = FALSE;
+  read_clip_length(clip);
+  update_latency(clip);
+  return TRUE;
+}
+
+static void set_context(GstFateZeroClip *clip, fatezero_context *context) {
+  GST_OBJECT_LOCK(clip->filter);
+  clip->context = context;
+  clip->latency = 0;
+  clip->position = GST_CLOCK_TIME_NONE;
+  GST_OBJECT_UNLOCK(clip->filter);
+}
+
 gboolean gst_fatezero_clip_start(GstFateZeroClip *clip) {
   clip->rate_numerator = 0;
+  clip->edit_time = 0;
   clip->flow = GST_FLOW_OK;
-  clip->warned_of_fields = clip->warned_of_live = clip->warned_of_turn = FALSE;
+  clip->warned_of_fields = clip->warned_of_live = clip->warned_of_turn = clip->warned_of_range = FALSE;
   fatezero_context *context = fatezero_create();
   if (!context) {
     gst_fatezero_messages_error(&clip->messages, FATEZERO_MEMORY, "there is no memory for an editor");
     return FALSE;
   }
   gst_fatezero_messages_follow(&clip->messages, context);
-  gst_fatezero_settings_forget(clip->settings);
-  char *message = NULL;
-  fatezero_status status = gst_fatezero_settings_apply(clip->settings, context, &message);
-  if (status != FATEZERO_OK) {
-    gst_fatezero_messages_error(&clip->messages, status, message);
-    g_free(message);
+  set_context(clip, context);
+  // An application adds the effect first, and then asks what it is to do.
+  clip->is_idle = !gst_fatezero_settings_have_prompt(clip->settings);
+  if (clip->is_idle) {
+    GST_ELEMENT_WARNING(
+        ELEMENT(clip), LIBRARY, SETTINGS,
+        ("no prompt was given: frames pass through unedited until the property edit is set, like edit=\"a [cat -> "
+         "tiger] on "
+         "the grass\""),
+        (NULL));
+  } else if (!begin_editing(clip)) {
+    set_context(clip, NULL);
     fatezero_destroy(context);
     return FALSE;
   }
-  GST_OBJECT_LOCK(clip->filter);
-  clip->context = context;
-  clip->latency = 0;
-  clip->position = GST_CLOCK_TIME_NONE;
-  GST_OBJECT_UNLOCK(clip->filter);
-  read_clip_length(clip);
   return TRUE;
 }
 
@@ -101,23 +137,6 @@ void gst_fatezero_clip_forget(GstFateZeroClip *clip) {
   fatezero_reset(clip->context);
   clip->flow = GST_FLOW_OK;
   set_position(clip, GST_CLOCK_TIME_NONE);
-}
-
-gboolean gst_fatezero_clip_set_format(GstFateZeroClip *clip, const GstVideoInfo *video) {
-  g_clear_pointer(&clip->conversion, gst_fatezero_conversion_free);
-  clip->conversion = gst_fatezero_conversion_new(video);
-  if (!clip->conversion) {
-    GST_ELEMENT_ERROR(
-        ELEMENT(clip), STREAM, FORMAT,
-        ("frames of %dx%d pixels in %s cannot be converted to RGB; put videoconvert or videoscale before fatezero",
-         GST_VIDEO_INFO_WIDTH(video), GST_VIDEO_INFO_HEIGHT(video), GST_VIDEO_INFO_NAME(video)),
-        (NULL));
-    return FALSE;
-  }
-  clip->rate_numerator = GST_VIDEO_INFO_FPS_N(video);
-  clip->rate_denominator = GST_VIDEO_INFO_FPS_D(video);
-  update_latency(clip);
-  return TRUE;
 }
 
 // MARK: - Warnings
@@ -191,6 +210,40 @@ static void warn_of_turned_picture(GstFateZeroClip *clip, GstEvent *event) {
   g_free(orientation);
 }
 
+static void warn_of_dynamic_range(GstFateZeroClip *clip, const GstVideoInfo *video) {
+  GstVideoTransferFunction transfer = GST_VIDEO_INFO_COLORIMETRY(video).transfer;
+  gboolean is_pq = transfer == GST_VIDEO_TRANSFER_SMPTE2084;
+  if (clip->warned_of_range || (!is_pq && transfer != GST_VIDEO_TRANSFER_ARIB_STD_B67)) return;
+  clip->warned_of_range = TRUE;
+  GST_ELEMENT_WARNING(
+      ELEMENT(clip), STREAM, FORMAT,
+      ("the video is HDR (%s), and the model knows ordinary pictures: it sees flat, grey ones. Tone-map it to BT.709 "
+       "before "
+       "fatezero",
+       is_pq ? "PQ" : "HLG"),
+      (NULL));
+}
+
+// MARK: - Format
+
+gboolean gst_fatezero_clip_set_format(GstFateZeroClip *clip, const GstVideoInfo *video) {
+  g_clear_pointer(&clip->conversion, gst_fatezero_conversion_free);
+  clip->conversion = gst_fatezero_conversion_new(video);
+  if (!clip->conversion) {
+    GST_ELEMENT_ERROR(
+        ELEMENT(clip), STREAM, FORMAT,
+        ("frames of %dx%d pixels in %s cannot be converted to RGB; put videoconvert or videoscale before fatezero",
+         GST_VIDEO_INFO_WIDTH(video), GST_VIDEO_INFO_HEIGHT(video), GST_VIDEO_INFO_NAME(video)),
+        (NULL));
+    return FALSE;
+  }
+  clip->rate_numerator = GST_VIDEO_INFO_FPS_N(video);
+  clip->rate_denominator = GST_VIDEO_INFO_FPS_D(video);
+  update_latency(clip);
+  warn_of_dynamic_range(clip, video);
+  return TRUE;
+}
+
 // MARK: - Out
 
 static GstFlowReturn push(GstFateZeroClip *clip, GstBuffer *shell) {
@@ -207,14 +260,17 @@ static GstFlowReturn push(GstFateZeroClip *clip, GstBuffer *shell) {
   gst_fatezero_conversion_write(clip->conversion, &video);
   gst_video_frame_unmap(&video);
 
+  // Played backwards, a frame is done at its beginning.
   GstClockTime end = GST_BUFFER_PTS(output);
-  if (GST_CLOCK_TIME_IS_VALID(end) && GST_BUFFER_DURATION_IS_VALID(output)) end += GST_BUFFER_DURATION(output);
+  if (GST_CLOCK_TIME_IS_VALID(end) && GST_BUFFER_DURATION_IS_VALID(output) && base->segment.rate > 0)
+    end += GST_BUFFER_DURATION(output);
   if (GST_CLOCK_TIME_IS_VALID(end)) set_position(clip, end);
   return gst_pad_push(base->srcpad, output);
 }
 
 // Pushes the frames that are edited and the events between and behind them.
 static GstFlowReturn push_edited(GstFateZeroClip *clip) {
+  GstFlowReturn result = GST_FLOW_OK;
   gpointer item;
   while ((item = g_queue_peek_head(&clip->held))) {
     if (GST_IS_EVENT(item)) {
@@ -223,7 +279,7 @@ static GstFlowReturn push_edited(GstFateZeroClip *clip) {
     }
     fatezero_frame frame = gst_fatezero_conversion_frame(clip->conversion);
     fatezero_status status = fatezero_receive(clip->context, &frame);
-    if (status == FATEZERO_AGAIN) return GST_FLOW_OK;
+    if (status == FATEZERO_AGAIN) return result;
     if (status == FATEZERO_CANCELLED) return GST_FLOW_FLUSHING;
     if (status != FATEZERO_OK) {
       gst_fatezero_messages_error(&clip->messages, status, fatezero_error(clip->context));
@@ -233,13 +289,15 @@ static GstFlowReturn push_edited(GstFateZeroClip *clip) {
     clip->frames--;
     GstFlowReturn flow = push(clip, item);
     gst_buffer_unref(item);
-    if (flow != GST_FLOW_OK) {
+    if (flow < GST_FLOW_OK) {
       // Downstream wants no more of this window.
       while (fatezero_receive(clip->context, &frame) == FATEZERO_OK) continue;
       return flow;
     }
+    // Successes have meanings of their own between elements.
+    if (flow != GST_FLOW_OK) result = flow;
   }
-  return GST_FLOW_OK;
+  return result;
 }
 
 // What follows a call that may have edited a window.
@@ -255,27 +313,34 @@ static GstFlowReturn finish(GstFateZeroClip *clip, fatezero_status status) {
       flow = GST_FLOW_ERROR;
       break;
   }
-  if (flow != GST_FLOW_OK) drop_held(clip);
+  if (flow < GST_FLOW_OK) drop_held(clip);
   if (flow == GST_FLOW_ERROR) clip->flow = flow;
   return flow;
 }
 
 // MARK: - In
 
-// Settings that were written meanwhile hold from here on.
-static GstFlowReturn begin_window(GstFateZeroClip *clip) {
+static void warn_of_refused(gpointer user_data, const char *message) {
+  GstFateZeroClip *clip = user_data;
+  GST_ELEMENT_WARNING(ELEMENT(clip), LIBRARY, SETTINGS, ("%s; the setting stays as it was", message), (NULL));
+}
+
+// Settings that were written meanwhile, and controlled ones as they are at the window's first frame, hold from here on.
+static GstFlowReturn begin_window(GstFateZeroClip *clip, GstClockTime time) {
+  const GstSegment *segment = &BASE(clip)->segment;
+  if (segment->format == GST_FORMAT_TIME) {
+    time = gst_segment_to_stream_time(segment, GST_FORMAT_TIME, time);
+    if (GST_CLOCK_TIME_IS_VALID(time)) gst_object_sync_values(GST_OBJECT(clip->filter), time);
+  }
+  if (clip->is_idle) {
+    if (!gst_fatezero_settings_have_prompt(clip->settings)) return GST_FLOW_OK;
+    if (!begin_editing(clip)) return clip->flow = GST_FLOW_ERROR;
+  }
   warn_of_live_source(clip);
   if (!gst_fatezero_settings_changed(clip->settings)) return GST_FLOW_OK;
-  char *message = NULL;
-  fatezero_status status = gst_fatezero_settings_apply(clip->settings, clip->context, &message);
-  if (status == FATEZERO_CANCELLED) {
-    g_free(message);
-    return GST_FLOW_FLUSHING;
-  }
-  if (status != FATEZERO_OK)
-    // Properties change one by one, and the next one may make them fit again.
-    GST_ELEMENT_WARNING(ELEMENT(clip), LIBRARY, SETTINGS, ("%s; the settings stay as they were", message), (NULL));
-  g_free(message);
+  fatezero_status status =
+      gst_fatezero_settings_update(clip->settings, G_OBJECT(clip->filter), clip->context, warn_of_refused, clip);
+  if (status == FATEZERO_CANCELLED) return GST_FLOW_FLUSHING;
   read_clip_length(clip);
   update_latency(clip);
   return GST_FLOW_OK;
@@ -284,8 +349,9 @@ static GstFlowReturn begin_window(GstFateZeroClip *clip) {
 GstFlowReturn gst_fatezero_clip_take(GstFateZeroClip *clip, GstBuffer *buffer) {
   if (clip->flow != GST_FLOW_OK) return clip->flow;
   if (clip->frames == 0) {
-    GstFlowReturn flow = begin_window(clip);
+    GstFlowReturn flow = begin_window(clip, GST_BUFFER_PTS(buffer));
     if (flow != GST_FLOW_OK) return flow;
+    if (clip->is_idle) return gst_pad_push(BASE(clip)->srcpad, gst_buffer_ref(buffer));
   }
 
   GstVideoFrame video;
@@ -321,6 +387,7 @@ gboolean gst_fatezero_clip_take_event(GstFateZeroClip *clip, GstEvent *event) {
 
 GstFlowReturn gst_fatezero_clip_drain(GstFateZeroClip *clip) {
   if (clip->flow != GST_FLOW_OK) return clip->flow;
+  if (clip->is_idle) return GST_FLOW_OK;
   // Also without frames: what follows a boundary is another clip.
   return finish(clip, fatezero_drain(clip->context));
 }

@@ -26,9 +26,13 @@ typedef struct GstFateZeroClip {
   int rate_numerator, rate_denominator;
   // Not GST_FLOW_OK after an error, which is posted once.
   GstFlowReturn flow;
+  // There is no prompt yet: frames pass through.
+  gboolean is_idle;
   // What the element adds to the latency, and where its output is: under the element's object lock.
   GstClockTime latency, position;
-  gboolean warned_of_fields, warned_of_live, warned_of_turn;
+  // How long a window takes to be edited, as measured or foreseen; 0: not known.
+  GstClockTime edit_time;
+  gboolean warned_of_fields, warned_of_live, warned_of_turn, warned_of_range;
 } GstFateZeroClip;
 
 void gst_fatezero_clip_init(GstFateZeroClip *clip, GstVideoFilter *filter, GstFateZeroSettings *settings);

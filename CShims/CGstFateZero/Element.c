@@ -19,10 +19,15 @@ GST_ELEMENT_REGISTER_DEFINE(fatezero, "fatezero", GST_RANK_NONE, GST_TYPE_FATEZE
   "gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! fatezero edit=\"a [cat -> tiger] on the grass\" ! " \
   "x264enc ! mp4mux ! filesink location=out.mp4"
 
-static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
-    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_VIDEO_FORMATS_ALL)));
-static GstStaticPadTemplate source_template = GST_STATIC_PAD_TEMPLATE(
-    "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_VIDEO_FORMATS_ALL)));
+// What needs no conversion comes first: a source that can give anything gives that.
+#define CAPS \
+  GST_VIDEO_CAPS_MAKE("RGB") \
+  "; " GST_VIDEO_CAPS_MAKE("{ RGBA, RGBx, BGR, BGRA, BGRx }") "; " GST_VIDEO_CAPS_MAKE(GST_VIDEO_FORMATS_ALL)
+
+static GstStaticPadTemplate sink_template =
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(CAPS));
+static GstStaticPadTemplate source_template =
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(CAPS));
 
 #define PARENT GST_BASE_TRANSFORM_CLASS(gst_fatezero_parent_class)
 
@@ -152,6 +157,12 @@ static gboolean answer_latency(GstBaseTransform *base, GstQuery *query) {
   return TRUE;
 }
 
+// Frames arrive in order, a window at a time, and nobody can ask for one of them.
+static gboolean activate(GstPad *pad, GstObject *parent, GstPadMode mode, gboolean active) {
+  if (mode == GST_PAD_MODE_PULL) return FALSE;
+  return GST_FATEZERO(parent)->activate(pad, parent, mode, active);
+}
+
 // Where the output is: a window behind the input.
 static gboolean answer_position(GstBaseTransform *base, GstQuery *query) {
   GstFormat format;
@@ -168,6 +179,10 @@ static gboolean answer_position(GstBaseTransform *base, GstQuery *query) {
 }
 
 static gboolean query(GstBaseTransform *base, GstPadDirection direction, GstQuery *query) {
+  // What travels among the frames waits for those before it. (Memory is negotiated between clips.)
+  if (direction == GST_PAD_SINK && GST_QUERY_IS_SERIALIZED(query) && GST_QUERY_TYPE(query) != GST_QUERY_ALLOCATION
+      && gst_fatezero_clip_drain(&GST_FATEZERO(base)->clip) < GST_FLOW_OK)
+    return FALSE;
   if (direction == GST_PAD_SRC) {
     if (GST_QUERY_TYPE(query) == GST_QUERY_LATENCY) return answer_latency(base, query);
     if (GST_QUERY_TYPE(query) == GST_QUERY_POSITION && answer_position(base, query)) return TRUE;
@@ -180,6 +195,9 @@ static gboolean query(GstBaseTransform *base, GstPadDirection direction, GstQuer
 static void gst_fatezero_init(GstFateZero *self) {
   self->settings = gst_fatezero_settings_new();
   gst_fatezero_clip_init(&self->clip, GST_VIDEO_FILTER(self), self->settings);
+  GstPad *source = GST_BASE_TRANSFORM(self)->srcpad;
+  self->activate = GST_PAD_ACTIVATEMODEFUNC(source);
+  gst_pad_set_activatemode_function(source, activate);
   gst_base_transform_set_qos_enabled(GST_BASE_TRANSFORM(self), FALSE);
 }
 

@@ -13,4 +13,6 @@ struct _GstFateZero {
   GstVideoFilter parent;
   GstFateZeroSettings *settings;
   GstFateZeroClip clip;
+  // The base class's.
+  GstPadActivateModeFunction activate;
 };

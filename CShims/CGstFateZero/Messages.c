@@ -30,8 +30,19 @@ static char *time_left(double seconds) {
                    : g_strdup_printf(", %" G_GINT64_FORMAT ":%02d min left", left / 60, (int)(left % 60));
 }
 
+// From a tenth of the work on, which holds passes of the network.
+static void foresee_edit_time(GstFateZeroMessages *messages, const fatezero_progress *progress) {
+  if (progress->phase == FATEZERO_PHASE_LOAD) return;
+  gint64 now = g_get_monotonic_time();
+  if (messages->window_start == 0) messages->window_start = now;
+  if (progress->fraction < 0.1 || progress->fraction >= 1) return;
+  gint64 elapsed = now - messages->window_start;
+  messages->on_edit_time(messages->user_data, (GstClockTime)((double)elapsed / progress->fraction) * GST_USECOND);
+}
+
 static void progress(void *user_data, const fatezero_progress *progress) {
   GstFateZeroMessages *messages = user_data;
+  foresee_edit_time(messages, progress);
   if (!messages->operation_is_open) {
     char *text = g_strdup_printf("window %" G_GINT64_FORMAT, progress->window + 1);
     post_progress(messages, GST_PROGRESS_TYPE_START, text);
@@ -56,6 +67,7 @@ static void progress(void *user_data, const fatezero_progress *progress) {
 }
 
 void gst_fatezero_messages_end_operation(GstFateZeroMessages *messages, fatezero_status status) {
+  messages->window_start = 0;
   if (!messages->operation_is_open) return;
   messages->operation_is_open = FALSE;
   switch (status) {
@@ -71,6 +83,8 @@ static guint64 clock_time(int64_t pts) { return pts == FATEZERO_NO_PTS ? GST_CLO
 
 static void window(void *user_data, const fatezero_window *window) {
   GstFateZeroMessages *messages = user_data;
+  messages->window_start = 0;
+  messages->on_edit_time(messages->user_data, (GstClockTime)(window->seconds * GST_SECOND));
   GstStructure *structure = gst_structure_new(
       "fatezero/window", "window", G_TYPE_INT64, window->window, "frames", G_TYPE_INT64, window->frames, "first-pts",
       G_TYPE_UINT64, clock_time(window->first_pts), "last-pts", G_TYPE_UINT64, clock_time(window->last_pts), "seconds",
@@ -87,7 +101,8 @@ static void note(void *user_data, fatezero_log_level level, const char *message)
   if (!g_hash_table_add(messages->notes, g_strdup(message))) return;
   switch (level) {
     case FATEZERO_LOG_INFORMATION:
-      GST_ELEMENT_INFO(messages->element, LIBRARY, SETTINGS, ("%s", message), (NULL));
+      // gst-launch prints the part for developers alone.
+      GST_ELEMENT_INFO(messages->element, LIBRARY, SETTINGS, ("%s", message), ("%s", message));
       break;
     case FATEZERO_LOG_WARNING:
       GST_ELEMENT_WARNING(messages->element, LIBRARY, SETTINGS, ("%s", message), (NULL));
@@ -122,6 +137,7 @@ void gst_fatezero_messages_clear(GstFateZeroMessages *messages) { g_hash_table_u
 void gst_fatezero_messages_follow(GstFateZeroMessages *messages, fatezero_context *context) {
   g_hash_table_remove_all(messages->notes);
   messages->operation_is_open = FALSE;
+  messages->window_start = 0;
   const fatezero_callbacks callbacks = {
       .struct_size = sizeof callbacks,
       .user_data = messages,

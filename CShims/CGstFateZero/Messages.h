@@ -9,6 +9,11 @@ typedef struct GstFateZeroMessages {
   gboolean operation_is_open;
   // What the context has said since the start.
   GHashTable *notes;
+  // Told how long the edit of a window takes: soon after its beginning as well as that can be foreseen, and at its end.
+  void (*on_edit_time)(gpointer user_data, GstClockTime time);
+  gpointer user_data;
+  // When the window in work began, in microseconds of the monotonic clock; 0: not yet.
+  gint64 window_start;
 } GstFateZeroMessages;
 
 void gst_fatezero_messages_init(GstFateZeroMessages *messages, GstElement *element);

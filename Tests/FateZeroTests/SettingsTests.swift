@@ -73,8 +73,11 @@ import Testing
     #expect(settings.blendWords == BlendWords(source: ["grass"], target: []))
 
     #expect(throws: SettingsError.self) {
-      try settings.apply([("source", "a cat"), ("edit", "a [cat -> tiger]")])
+      try settings.apply([("source", "a dog"), ("edit", "a [cat -> tiger]")])
     }
+    // The same source twice is no contradiction: applications copy all settings.
+    try settings.apply([("source", "a cat"), ("edit", "a [cat -> tiger]")])
+    #expect(settings.source == "a cat" && settings.edit == "a tiger")
   }
 
   @Test func layersOverwriteInOrderAndAPresetIsTheFirstOfItsLayer() throws {

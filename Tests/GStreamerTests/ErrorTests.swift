@@ -42,8 +42,20 @@ extension GStreamerTests {
         ["model": bench.path("model")], Self.resource, GST_RESOURCE_ERROR_READ.rawValue, saying: "safetensors")
     }
 
+    /// An effect that was just added lets frames through, until it is told what to do.
     @Test func noPrompt() throws {
-      try expectError(["edit": ""], Self.library, GST_LIBRARY_ERROR_SETTINGS.rawValue, saying: "edit", "prompt")
+      let harness = ElementHarness(["edit": ""])
+      harness.push(frames: 3)
+      #expect(harness.frames().map(\.pixels) == (0..<3).map(harness.format.pattern))
+      harness.push(discontinuous: true)
+      let warnings = harness.bus.messages().filter { $0.type == GST_MESSAGE_WARNING }.compactMap(\.report)
+      #expect(warnings.count == 1 && warnings[0].text.contains("edit=") && warnings[0].text.contains("prompt"))
+      #expect(harness.frames().count == 1)
+      Element.set(harness.element, "edit", "a tiger")
+      harness.push(frames: 4)
+      let edited = harness.frames()
+      #expect(edited.count == 4 && edited[0].pixels != harness.format.pattern(4))
+      #expect(!harness.bus.messages().contains { $0.type == GST_MESSAGE_ERROR })
     }
 
     @Test func wordOfNoPrompt() throws {

@@ -157,7 +157,8 @@ extension GStreamerTests {
       #expect(harness.frames().count == 8)
     }
 
-    @Test func latencyIsAWindow() {
+    /// A frame waits for its window, and then for the edit: how long that takes is known once there was one.
+    @Test func latencyIsAWindowAndItsEdit() throws {
       let harness = ElementHarness(["clip-length": "5"])
       gst_harness_set_upstream_latency(harness.harness, 10_000_000)
       harness.push()
@@ -165,11 +166,15 @@ extension GStreamerTests {
       #expect(harness.bus.messages().contains { $0.type == GST_MESSAGE_LATENCY })
       // It changes with the caps, and with the window.
       harness.setCaps("video/x-raw,format=RGB,width=64,height=64,framerate=50/1")
-      #expect(gst_harness_query_latency(harness.harness) == 110_000_000)
-      #expect(harness.bus.messages().contains { $0.type == GST_MESSAGE_LATENCY })
+      let messages = harness.bus.messages()
+      #expect(messages.contains { $0.type == GST_MESSAGE_LATENCY })
+      let seconds = try #require(messages.first { $0.name == "fatezero/window" }?.number("seconds"))
+      let edit = gst_harness_query_latency(harness.harness) - 110_000_000
+      print("an edit of \(seconds) s: \(Double(edit) / 1e9) s of latency")
+      #expect(Double(edit) >= seconds * 1e9 && edit < 60_000_000_000)
       Element.set(harness.element, "clip-length", "2")
       harness.push()
-      #expect(gst_harness_query_latency(harness.harness) == 50_000_000)
+      #expect(gst_harness_query_latency(harness.harness) == 50_000_000 + edit)
       #expect(harness.bus.messages().contains { $0.type == GST_MESSAGE_LATENCY })
     }
 
@@ -182,6 +187,66 @@ extension GStreamerTests {
       var position: gint64 = -1
       #expect(gst_pad_query_position(pad, GST_FORMAT_TIME, &position) != 0)
       #expect(position == 4 * gint64(ElementHarness.frameDuration))
+    }
+
+    /// Played backwards, the end of a frame is its beginning.
+    @Test func positionAtReverseRate() {
+      let harness = ElementHarness()
+      let pad = gst_element_get_static_pad(harness.element, "src")
+      defer { gst_object_unref(pad) }
+      var segment = GstSegment()
+      gst_segment_init(&segment, GST_FORMAT_TIME)
+      segment.rate = -1
+      segment.stop = 4 * ElementHarness.frameDuration
+      harness.send(gst_event_new_segment(&segment))
+      for index in (0..<4).reversed() {
+        let buffer = harness.format.buffer(harness.format.pattern(index))
+        buffer.pointee.pts = GstClockTime(index) * ElementHarness.frameDuration
+        buffer.pointee.duration = ElementHarness.frameDuration
+        harness.push(buffer, timed: false)
+      }
+      var position: gint64 = -1
+      #expect(gst_pad_query_position(pad, GST_FORMAT_TIME, &position) != 0 && position == 0)
+    }
+
+    /// A query that travels among the frames comes behind those that are held.
+    @Test func serializedQueriesWait() {
+      let harness = ElementHarness()
+      harness.push(frames: 3)
+      #expect(harness.frames().isEmpty)
+      let query = gst_query_new_drain()
+      defer { gst_query_unref(query) }
+      _ = GStreamer.bounded("a query") { gst_pad_peer_query(harness.harness.pointee.srcpad, query) }
+      #expect(harness.frames().count == 3)
+    }
+
+    /// Frames come a window at a time: nobody can ask for one.
+    @Test func noPulling() {
+      let harness = ElementHarness()
+      let pad = gst_element_get_static_pad(harness.element, "src")
+      defer { gst_object_unref(pad) }
+      #expect(gst_pad_activate_mode(pad, GST_PAD_MODE_PULL, 1) == 0)
+    }
+
+    /// An unconstrained source gives what needs no conversion.
+    @Test func rgbComesFirst() throws {
+      let pipeline = try Pipeline("videotestsrc num-buffers=1 ! \(Element.line(["edit": "NULL"])) ! fakesink name=sink")
+      try pipeline.play()
+      let pad = gst_element_get_static_pad(try pipeline.element("sink"), "sink")
+      defer { gst_object_unref(pad) }
+      let caps = try #require(gst_pad_get_current_caps(pad))
+      defer { gst_caps_unref(caps) }
+      let format = gst_structure_get_string(gst_caps_get_structure(caps, 0), "format").map { String(cString: $0) }
+      #expect(format == "RGB")
+    }
+
+    @Test(arguments: [("bt2100-pq", "PQ"), ("bt2100-hlg", "HLG"), ("bt709", nil)])
+    func highDynamicRangeIsWarnedOf(colorimetry: String, name: String?) {
+      let harness = ElementHarness(
+        caps: "video/x-raw,format=I420_10LE,width=64,height=64,framerate=25/1,colorimetry=\(colorimetry)")
+      let warnings = harness.bus.messages().compactMap { $0.type == GST_MESSAGE_WARNING ? $0.report?.text : nil }
+      #expect(warnings.filter { $0.contains("HDR") }.count == (name == nil ? 0 : 1), "\(warnings)")
+      if let name { #expect(warnings.contains { $0.contains("HDR (\(name))") }) }
     }
 
     /// The whole clip as one window, however many frames.

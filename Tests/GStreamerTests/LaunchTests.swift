@@ -32,6 +32,12 @@ extension GStreamerTests {
       }
     }
 
+    /// What the element says reaches the terminal.
+    @Test func informationIsPrinted() throws {
+      let text = try launch.succeed(#"gst videotestsrc num-buffers=1 ! $CAPS ! $ELEMENT "$EDIT" ! fakesink"#).text
+      #expect(text.contains("INFO:\n") && text.contains("edited at 64x64"), "\(text)")
+    }
+
     /// Sound and picture through decoder, element, encoders and muxer.
     @Test(arguments: [
       ("x264enc", "avenc_aac", "mp4mux", "mp4"), ("vp8enc deadline=1", "vorbisenc", "webmmux", "webm"),

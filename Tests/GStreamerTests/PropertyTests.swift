@@ -25,11 +25,10 @@ extension GStreamerTests {
         #expect(String(cString: g_param_spec_get_nick(property)).first?.isUppercase == true, "\(name)")
         // May change while it plays.
         #expect(UInt32(property.pointee.flags.rawValue) >> (UInt32(G_PARAM_USER_SHIFT) + 4) & 1 == 1, "\(name)")
-        let text = Element.get(element, name)
-        switch String(cString: knob.default_text) {
-        case "": #expect(text == nil || text == "none" || text == "NULL", "\(name) \(text ?? "")")
-        case let expected: #expect(text == expected || Double(text ?? "") == Double(expected), "\(name) \(text ?? "")")
-        }
+        // Not set.
+        #expect(
+          ["-1", "unset", "none", nil].contains(Element.get(element, name).flatMap { $0 == "NULL" ? nil : $0 }),
+          "\(name)")
       }
     }
 
@@ -57,26 +56,67 @@ extension GStreamerTests {
       #expect(gst_preset_load_preset(preset, "no such preset") == 0)
     }
 
-    /// What the preset makes of settings that were not written is read back once it is known.
+    /// Properties say what was set; what the preset makes of the others is in the effective settings.
     @Test func presetInALaunchLine() throws {
       let pipeline = try Pipeline(
         "videotestsrc num-buffers=1 ! \(Element.caps) ! \(Element.line()) @preset=style ! fakesink")
       let element = try pipeline.element("fatezero")
       #expect(Element.get(element, "preset") == "style")
       try pipeline.play()
-      #expect(Element.get(element, "cross-mode") == "refine")
-      #expect(Element.get(element, "frame-coupling") == "middle")
+      #expect(Element.get(element, "cross-mode") == "unset" && Element.get(element, "frame-coupling") == nil)
+      let effective = Element.effective(element) ?? ""
+      #expect(effective.contains("cross-mode=(string)refine") && effective.contains("frame-coupling=(string)middle"))
     }
 
-    @Test func recommendationsOfTheModelAreReadBack() throws {
+    @Test func recommendationsOfTheModelAreInEffect() throws {
       let pipeline = try Pipeline("videotestsrc ! \(Element.caps) ! fatezero name=fatezero edit=\"a tiger\" ! fakesink")
       let element = try pipeline.element("fatezero")
-      #expect(Element.get(element, "guidance-scale") == "7.5")
+      #expect(Element.get(element, "guidance-scale") == "-1" && Element.effective(element) == nil)
       Element.set(element, "model", Workbench.root + "/Models/toyworld")
       pipeline.set(GST_STATE_READY)
       #expect(pipeline.set(GST_STATE_PAUSED) == GST_STATE_CHANGE_ASYNC)
-      #expect(Element.get(element, "guidance-scale") == "3.5")
+      #expect(Element.get(element, "guidance-scale") == "-1")
+      let effective = Element.effective(element) ?? ""
+      #expect(effective.contains("guidance-scale=(double)3.5") && effective.contains("steps=(int)50"), "\(effective)")
       pipeline.set(GST_STATE_NULL)
+    }
+
+    /// What editing applications do when they split, save and copy an effect: before it plays and after.
+    @Test func aCopyOfAllPropertiesIsTheSameElement() throws {
+      func copy(of element: UnsafeMutablePointer<GstElement>) -> [String: String] {
+        var values: [String: String] = [:]
+        for knob in Self.knobs {
+          let name = String(cString: knob.name)
+          values[name] = Element.get(element, name) ?? "NULL"
+        }
+        return values
+      }
+      func frames(_ harness: ElementHarness) -> [Pixels] {
+        harness.push(frames: 4)
+        return harness.frames().map(\.pixels)
+      }
+      let settings = ["edit": "a [cat -> tiger] on the grass", "model": Workbench.root + "/Models/toyworld"]
+      let harness = ElementHarness(settings)
+      let before = copy(of: harness.element)
+      let wanted = frames(harness)
+      let after = copy(of: harness.element)
+      #expect(wanted.count == 4 && before == after)
+      #expect(after["guidance-scale"] == "-1" && after["source"] == "NULL" && after["blend-latents"] == "unset")
+      let copied = frames(ElementHarness(after))
+      #expect(copied == wanted)
+      // The source that the brackets hold may stand beside them.
+      let harnessWithSource = ElementHarness(settings.merging(["source": "a cat on the grass"]) { $1 })
+      let withSource = frames(harnessWithSource)
+      #expect(withSource == wanted)
+    }
+
+    @Test func flagsTakeBooleans() throws {
+      let element = Element.make()
+      defer { gst_object_unref(element) }
+      for (text, read) in [("true", "true"), ("1", "true"), ("false", "false"), ("0", "false"), ("unset", "unset")] {
+        Element.set(element, "blend-latents", text)
+        #expect(Element.get(element, "blend-latents") == read)
+      }
     }
 
     /// Settings that are written while it plays hold from the next window on.
@@ -104,7 +144,7 @@ extension GStreamerTests {
       #expect(windows.map { $0.integer("frames") } == [4, 2, 2])
     }
 
-    /// Nonsense that is written while it plays is a warning, and what held holds on.
+    /// Nonsense that is written while it plays is a warning, and what held holds on and is read back.
     @Test(arguments: [("word-weights", "lion=2"), ("size", "huge"), ("model", "/nowhere")])
     func nonsenseWhilePlaying(name: String, text: String) {
       let harness = ElementHarness()
@@ -120,8 +160,62 @@ extension GStreamerTests {
       let warnings = messages.filter { $0.type == GST_MESSAGE_WARNING }.compactMap(\.report)
       #expect(warnings.count == 1)
       #expect(warnings.first?.domain == "gst-library-error-quark")
-      #expect(warnings.first?.text.contains("stay as they were") == true)
+      #expect(warnings.first?.text.contains("stays as it was") == true)
       #expect(!messages.contains { $0.type == GST_MESSAGE_ERROR })
+      #expect(Element.get(harness.element, name) == Element.get(fresh.element, name))
+    }
+
+    /// One of several that is refused keeps none of the others from holding, nor any later one.
+    @Test func whatIsRefusedIsRefusedAlone() {
+      let harness = ElementHarness(["edit": "a tiger"])
+      harness.push(frames: 4)
+      Element.set(harness.element, "word-weights", "lion=2")
+      Element.set(harness.element, "edit", "a dog on the grass")
+      Element.set(harness.element, "self-replace", "7")
+      harness.push(frames: 4)
+      let warnings = harness.bus.messages().filter { $0.type == GST_MESSAGE_WARNING }.compactMap { $0.report?.text }
+      #expect(warnings.count { $0.contains("stays as it was") } == 2, "\(warnings)")
+      #expect(Element.get(harness.element, "word-weights") == nil)
+      Element.set(harness.element, "edit", "a [cat -> lion]")
+      Element.set(harness.element, "word-weights", "lion=2")
+      harness.push(frames: 4)
+      #expect(!harness.bus.messages().contains { $0.report?.text.contains("stays as it was") == true })
+      func edited(_ settings: [String: String], from first: Int) -> [Pixels] {
+        let fresh = ElementHarness(settings)
+        for index in first..<first + 4 { fresh.push(fresh.format.pattern(index)) }
+        return fresh.frames().map(\.pixels)
+      }
+      let frames = harness.frames().map(\.pixels)
+      #expect(Array(frames[4..<8]) == edited(["edit": "a dog on the grass"], from: 4))
+      #expect(Array(frames[8...]) == edited(["edit": "a [cat -> lion]", "word-weights": "lion=2"], from: 8))
+    }
+
+    /// A curve gives the value at a window's first frame to all of the window.
+    @Test func strengthsAreControllable() throws {
+      let outcome = try Launch().succeed(
+        """
+        cat > control.py <<'END'
+        import sys, gi
+        gi.require_version("Gst", "1.0"); gi.require_version("GstController", "1.0")
+        from gi.repository import Gst, GstController
+        Gst.init(None)
+        pipeline = Gst.parse_launch('''videotestsrc num-buffers=8 ! \(Element.caps) ! \(Element.line()) ! fakesink''')
+        element = pipeline.get_by_name("fatezero")
+        curve = GstController.InterpolationControlSource(mode=GstController.InterpolationMode.LINEAR)
+        assert element.add_control_binding(GstController.DirectControlBinding.new_absolute(element, "guidance-scale", curve))
+        curve.set(0, 2.0); curve.set(160 * Gst.MSECOND, 6.0)
+        element.connect("notify::effective-settings", lambda *_: print(
+            element.props.effective_settings.get_value("guidance-scale"), flush=True))
+        pipeline.set_state(Gst.State.PLAYING)
+        message = pipeline.get_bus().timed_pop_filtered(120 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+        pipeline.set_state(Gst.State.NULL)
+        assert message.type == Gst.MessageType.EOS, message.parse_error()
+        END
+        timeout --kill-after=5 240 /usr/bin/python3 control.py
+        """)
+      let values = outcome.text.split(separator: "\n").compactMap { Double($0) }
+      print("guidance scale by window: \(values)")
+      #expect(values.suffix(2) == [2, 6])
     }
 
     /// An edit with brackets may take the place of one beside a source prompt.

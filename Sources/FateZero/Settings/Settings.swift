@@ -258,11 +258,14 @@ public struct Settings: Sendable, Equatable {
 
   /// Writes the settings of one origin. Their order among each other does not matter except for a repeated name: a
   /// preset comes first, then the edit, so that words given beside an inline edit replace those of its brackets.
-  /// - Throws: `SettingsError`, also for a source prompt beside an edit with brackets, which already holds one.
+  /// - Throws: `SettingsError`, also for a source prompt beside an edit with brackets, which already holds one, unless both
+  ///   are the same.
   public mutating func apply(_ layer: Layer) throws {
     for entry in layer where entry.name == "preset" { try set(entry.name, to: entry.text) }
     for entry in layer where entry.name == "edit" {
-      if try InlineEdit.parse(entry.text) != nil, layer.contains(where: { $0.name == "source" }) {
+      if let inline = try InlineEdit.parse(entry.text), let source = layer.last(where: { $0.name == "source" }),
+        InlineEdit.plain(source.text) != inline.source
+      {
         throw SettingsError(
           "the source prompt is given twice, here and by the brackets of the edit; leave one out", in: "source")
       }

@@ -82,6 +82,19 @@ enum Element {
     return String(cString: text)
   }
 
+  /// The effective settings as they are printed; nil as long as they are not known.
+  static func effective(_ element: UnsafeMutablePointer<GstElement>) -> String? {
+    var value = GValue()
+    g_value_init(&value, gst_structure_get_type())
+    defer { g_value_unset(&value) }
+    g_object_get_property(object(element), "effective-settings", &value)
+    guard let structure = gst_value_get_structure(&value), let text = gst_structure_to_string(structure) else {
+      return nil
+    }
+    defer { g_free(text) }
+    return String(cString: text)
+  }
+
   static func property(
     _ element: UnsafeMutablePointer<GstElement>, _ name: String
   ) -> UnsafeMutablePointer<GParamSpec>? {
