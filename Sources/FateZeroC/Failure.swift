@@ -1,7 +1,5 @@
 import CFateZero
 import FateZero
-import StableDiffusion
-import Tensors
 
 /// Why a call fails: its status, and the sentence for people.
 struct Failure: Error {
@@ -15,37 +13,21 @@ struct Failure: Error {
 
   /// What an error of the layers below means for the caller.
   init(_ error: any Error) {
-    switch error {
-    case let failure as Failure: self = failure
-    case let error as SettingsError: self.init(FATEZERO_SETTINGS, error.description)
-    case let error as EditError:
-      let status =
-        switch error.kind {
-        case .settings: FATEZERO_SETTINGS
-        case .frames: FATEZERO_FRAMES
-        case .memory: FATEZERO_MEMORY
-        case .numerics: FATEZERO_NUMERICS
-        }
-      self.init(status, error.description)
-    case let error as ModelError:
-      let status =
-        switch error.kind {
-        case .notFound: FATEZERO_MODEL_NOT_FOUND
-        case .badData: FATEZERO_MODEL_DAMAGED
-        case .unsupported: FATEZERO_MODEL_UNSUPPORTED
-        }
-      self.init(status, error.description)
-    case let error as InversionMismatch: self.init(FATEZERO_INVALID_STATE, error.description)
-    case is CancellationRequested: self = .cancelled
-    case let error as TensorError:
-      let status =
-        switch error.kind {
-        case .operation: FATEZERO_INTERNAL
-        case .memory: FATEZERO_MEMORY
-        case .file: FATEZERO_MODEL_DAMAGED
-        }
-      self.init(status, error.description)
-    default: self.init(FATEZERO_INTERNAL, "\(error)")
+    if let failure = error as? Failure {
+      self = failure
+      return
+    }
+    switch ErrorCategory(error) {
+    case .settings: self.init(FATEZERO_SETTINGS, "\(error)")
+    case .frames: self.init(FATEZERO_FRAMES, "\(error)")
+    case .memory: self.init(FATEZERO_MEMORY, "\(error)")
+    case .numerics: self.init(FATEZERO_NUMERICS, "\(error)")
+    case .modelNotFound: self.init(FATEZERO_MODEL_NOT_FOUND, "\(error)")
+    case .modelDamaged: self.init(FATEZERO_MODEL_DAMAGED, "\(error)")
+    case .modelUnsupported: self.init(FATEZERO_MODEL_UNSUPPORTED, "\(error)")
+    case .inversionMismatch: self.init(FATEZERO_INVALID_STATE, "\(error)")
+    case .cancelled: self = .cancelled
+    case .storage, .fault, nil: self.init(FATEZERO_INTERNAL, "\(error)")
     }
   }
 

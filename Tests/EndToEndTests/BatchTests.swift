@@ -180,7 +180,7 @@ extension EndToEndTests {
         """
         sed -i 's/steps: 2/steps: 500/' jobs.yaml
         \(Self.batch) & job=$!
-        until ls jobs-results/jobs/*/lock 2>/dev/null >&2; do sleep 0.05; done
+        until compgen -G "jobs-results/jobs/*/lock" >&2; do sleep 0.05; done
         sleep 1; kill -TERM $job; wait $job || echo "{\\"event\\":\\"status\\",\\"time\\":\\"\\",\\"status\\":$?}"
         """)
       let events = try events(outcome)

@@ -139,10 +139,10 @@ extension EndToEndTests {
         mkdir old; frames 8 40 64x64 > long.nut
         "$FATEZERO" edit long.nut \(output) --model "$MODEL" --size 64x64 --steps 2 --clip-length 1 --edit "a dog" -y \
           2> log & job=$!
-        until ls -d .*fatezero-* old/.fatezero-* 2> /dev/null | grep -q fatezero; do sleep 0.01; done
-        until grep -q "decoding" log; do sleep 0.01; done
+        left() { compgen -G ".*fatezero-*" || compgen -G "old/.fatezero-*"; }
+        until left && grep -q "decoding" log; do sleep 0.01; kill -0 $job; done
         kill -9 $job; wait $job || true
-        ls -d .*fatezero-* old/.fatezero-* 2> /dev/null | grep fatezero
+        left
         mkdir .out.nut.fatezero-1-1 .pictures.fatezero-1-1 old/.fatezero-1-1; echo mine > .out.nut.fatezero-1-1/a
         echo mine > .out.nut.fatezero-mine; echo mine > old/.fatezero-1-1/a; echo mine > .pictures.fatezero-1-1/a
         edit in.nut \(output) -y
@@ -159,7 +159,7 @@ extension EndToEndTests {
         """
         frames 8 40 64x64 > long.nut
         run() { "$@" "$FATEZERO" edit long.nut out.nut --model "$MODEL" --size 64x64 --steps 40 --clip-length 1 --edit "a dog"; }
-        run env & job=$!; until ls -d .out.nut.fatezero-* 2> /dev/null; do sleep 0.01; done
+        run env & job=$!; until compgen -G ".out.nut.fatezero-*"; do sleep 0.01; kill -0 $job; done
         kill -HUP $job; wait $job
         """)
       #expect(outcome.status == 129 && !bench.exists("out.nut"), "\(outcome.errors)")
@@ -168,7 +168,7 @@ extension EndToEndTests {
       try bench.succeed(
         """
         nohup "$FATEZERO" edit long.nut out.nut --model "$MODEL" --size 64x64 --steps 2 --clip-length 1 --edit "a dog" > log 2>&1 &
-        job=$!; until ls -d .out.nut.fatezero-* 2> /dev/null; do sleep 0.01; done
+        job=$!; until compgen -G ".out.nut.fatezero-*"; do sleep 0.01; kill -0 $job; done
         kill -HUP $job; wait $job; test -e out.nut
         """)
     }
@@ -308,7 +308,7 @@ extension EndToEndTests {
         for wait in 0 0 0 0.02 0.05 0.1 0.2; do
           cp whole $weights
           "$FATEZERO" edit in.nut out.nut -y --model model --size 64x64 --steps 1 --edit "a dog" 2> log & job=$!
-          until ls -l /proc/$job/fd 2> /dev/null | grep -q diffusion_pytorch || ! kill -0 $job 2> /dev/null; do :; done
+          while kill -0 $job 2> /dev/null && ! grep -q diffusion_pytorch <(ls -l /proc/$job/fd 2> /dev/null); do :; done
           sleep $wait
           truncate -s 100000 $weights
           status=0; wait $job || status=$?

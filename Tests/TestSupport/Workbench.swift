@@ -56,13 +56,13 @@ public final class Workbench {
   /// Runs `script` and waits for it.
   /// - Parameter seconds: After so many it is killed, which is an error.
   @discardableResult
-  public func run(_ script: String, seconds: Int = 900) throws -> Outcome {
+  public func run(_ script: String, seconds: Int = 400) throws -> Outcome {
     try start(script).wait(seconds: seconds)
   }
 
   /// Runs `script`, which must succeed.
   @discardableResult
-  public func succeed(_ script: String, seconds: Int = 900) throws -> Outcome {
+  public func succeed(_ script: String, seconds: Int = 400) throws -> Outcome {
     let outcome = try run(script, seconds: seconds)
     guard outcome.status == 0 else { throw WorkbenchError.failed(script, outcome.errors) }
     return outcome

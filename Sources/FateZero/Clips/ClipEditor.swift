@@ -152,16 +152,16 @@ public final class ClipEditor {
     self.trace = trace
     makeEditor = { plan in
       let engine = try engine(plan)
-      return try WindowEditor(
-        plan: plan, model: engine.model, device: engine.device, cancellation: cancellation, trace: trace,
-        poll: poll)
+      return WindowEditor(
+        try WindowNetworks(
+          plan: plan, model: engine.model, device: engine.device, cancellation: cancellation, trace: trace, poll: poll))
     }
   }
 
   private func windowEditor() throws -> WindowEditor {
     if let madeEditor { return madeEditor }
     let editor = try makeEditor(plan)
-    editor.warn = warn
+    editor.networks.warn = warn
     madeEditor = editor
     return editor
   }
@@ -177,7 +177,7 @@ public final class ClipEditor {
   }
 
   /// Passes of the UNet so far.
-  public var passes: Int { madeEditor?.passes ?? 0 }
+  public var passes: Int { madeEditor?.networks.passes ?? 0 }
 
   /// Takes the clip's next frame. Returns a window when this frame completes one.
   /// - Throws: `EditError` for a frame of another size or one that no memory is left for.
@@ -307,7 +307,7 @@ public final class ClipEditor {
     let inversion = try invert(pictures, window: window, carried: carried, key: keys?.inversion, by: editor)
     let plain = observes ? try editor.reconstructPlainly(inversion) : nil
     let plainPictures = try plain.map { plain in
-      try editor.decode(plain.latents.rows(window.carried..<window.total), edit: nil)
+      try editor.networks.decode(plain.latents.rows(window.carried..<window.total), edit: nil)
     }
     let edits = try plan.edits.indices.map {
       try edit($0, of: inversion, by: editor, carried: carried, keeping: keeping, masks: masks)
@@ -382,7 +382,7 @@ public final class ClipEditor {
       }
     }
     let inversion = try editor.invert(
-      try editor.encode(pictures), window: window, carried: carried,
+      try editor.networks.encode(pictures), window: window, carried: carried,
       record: AttentionRecord(folder: folder, isInMemory: plan.recordFolder == nil))
     if plan.recordFolder != nil, let failure = inversion.record.failure {
       warn("some of the source's attention is not kept and is computed again: \(failure)")
@@ -419,6 +419,7 @@ public final class ClipEditor {
     }
     // Maps are rounded in another way; what is computed again is what was kept.
     result.add(plan.record == .maps ? "maps" : "")
+    result.add(plan.method.name)
     return (inversion.text, result.text)
   }
 
@@ -430,7 +431,7 @@ public final class ClipEditor {
     let window = inversion.window
     let result = try editor.edit(
       index, of: inversion, carried: carried, keeping: keeping, masks: masks, observes: observes)
-    let pictures = try editor.decode(result.latents.rows(window.carried..<window.total), edit: index)
+    let pictures = try editor.networks.decode(result.latents.rows(window.carried..<window.total), edit: index)
     if let trace { pictures.forEach { trace.addImage($0, of: window.count) } }
     return (
       pictures.map { EditedFrame($0, plan.transform) }, result.kept,
@@ -480,7 +481,7 @@ public final class ClipEditor {
           window: index, frames: window.count, phase: phase, step: step, steps: count, operations: operations,
           savedOperations: saved, windowOperations: (operations - before, total)))
     }
-    editor?.report = tell
+    editor?.networks.report = tell
     if !stages.isEmpty { tell(stages.contains(.inversion) ? .encode : .edit(0), 0) }
   }
 }

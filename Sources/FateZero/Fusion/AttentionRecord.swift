@@ -2,7 +2,7 @@ import StableDiffusion
 import Tensors
 
 /// What one attention layer of the source saw at one step.
-enum SourceAttention: Sendable {
+public enum SourceAttention: Sendable {
   /// Queries and keys: the map is softmax(Q K^T * scale), several times smaller than the map itself.
   case operands(AttentionOperands)
   /// The map, (frames, heads, queries, keys).
@@ -17,13 +17,21 @@ enum SourceAttention: Sendable {
 }
 
 /// Which layers to record at which steps. Steps are counted as in the inversion: k = 0 is the cleanest.
-struct RecordingNeeds: Sendable, Equatable {
+public struct RecordingNeeds: Sendable, Equatable {
   /// Layers with more query tokens are neither recorded nor fused.
-  var maxTokens: Int
-  var selfSteps: Set<Int> = []
-  var crossSteps: Set<Int> = []
-  var maskSteps: Set<Int> = []
-  var maskSites: Set<AttentionSite> = []
+  public var maxTokens: Int
+  public var selfSteps: Set<Int>, crossSteps: Set<Int>
+  /// Steps at which the cross-attention of `maskSites` is recorded.
+  public var maskSteps: Set<Int>
+  public var maskSites: Set<AttentionSite>
+
+  public init(
+    maxTokens: Int, selfSteps: Set<Int> = [], crossSteps: Set<Int> = [], maskSteps: Set<Int> = [],
+    maskSites: Set<AttentionSite> = []
+  ) {
+    (self.maxTokens, self.selfSteps, self.crossSteps) = (maxTokens, selfSteps, crossSteps)
+    (self.maskSteps, self.maskSites) = (maskSteps, maskSites)
+  }
 
   func wants(_ site: AttentionSite, step: Int) -> Bool {
     guard site.tokens <= maxTokens else { return false }

@@ -6,8 +6,9 @@ import Tensors
 public struct Inversion: Sendable {
   /// What it was made from; an edit must agree.
   let basis: Basis
-  /// z_0 ... z_N, each (frames, rows, columns, channels) with the carried frames first.
-  let latents: [Tensor]
+  /// z_0 ... z_N, or z_0 alone of a method without inversion; each (frames, rows, columns, channels) with the carried frames
+  /// first.
+  public let latents: [Tensor]
   let window: ClipWindow
   /// The source prompt, as the attention that the edits read saw it.
   let text: TextConditioning
@@ -34,6 +35,8 @@ public struct Inversion: Sendable {
   /// The settings that an inversion depends on, as they turned out.
   struct Basis: Sendable, Equatable {
     let model: String
+    /// The method's name for what it keeps of the source.
+    let method: String
     let sourceTokens: [Int]
     let reconstructionTokens: [Int]?
     let frameSize: FrameSize, workingSize: FrameSize
@@ -45,7 +48,7 @@ public struct Inversion: Sendable {
     /// All of it, to make a name of.
     var texts: [String] {
       [
-        model, "\(sourceTokens)", "\(reconstructionTokens ?? [])", "\(workingSize)", "\(timesteps)",
+        model, method, "\(sourceTokens)", "\(reconstructionTokens ?? [])", "\(workingSize)", "\(timesteps)",
         FrameReference.text(of: coupling), "\(couplingMinWidth)", precision.rawValue,
       ]
     }
@@ -60,7 +63,7 @@ public struct Inversion: Sendable {
       (own.timesteps != other.timesteps, "steps"), (own.coupling != other.coupling, "frame-coupling"),
       (own.couplingMinWidth != other.couplingMinWidth, "coupling-min-width"),
       (own.precision != other.precision, "precision"),
-      (own.reconstructionTokens != other.reconstructionTokens, "attention-source"),
+      (own.method != other.method || own.reconstructionTokens != other.reconstructionTokens, "attention-source"),
     ]
     let names = differences.filter(\.0).map(\.1)
     guard names.isEmpty else { throw InversionMismatch(settings: names) }

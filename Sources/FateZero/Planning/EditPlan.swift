@@ -26,7 +26,8 @@ public struct PlannedEdit: Sendable {
   let findsMask: Bool
   /// 1 at the tokens of the blend words, in the source and in the target prompt.
   let sourceBlendWeights: [Float], targetBlendWeights: [Float]
-  let needs: RecordingNeeds
+  /// What the method reads of the source's attention.
+  private(set) var needs: RecordingNeeds
   /// Whether some step reads the source's cross-attention and the edit's own.
   let mixesCrossAttention: Bool
 
@@ -41,6 +42,7 @@ public struct PlannedEdit: Sendable {
 /// settings against each other and against the model; it reads no weights.
 public struct EditPlan: Sendable {
   public let edits: [PlannedEdit]
+  public let method: any EditingMethod
   /// The source prompt; nil where none was given (the inversion is then unconditional).
   public let source: PromptWords?
   /// Padded token ids.
@@ -89,12 +91,14 @@ public struct EditPlan: Sendable {
   ///     record) is the same in all of them.
   ///   - frameSize: Of the clip.
   ///   - mask: How the mask is used that comes with every frame, if one does.
+  ///   - method: nil: the one that the settings' source of attention names.
   /// - Throws: `EditError`, `SettingsError`, `ModelError`.
   public init(
     model: StableDiffusionModel, edits: [Settings], frameSize: FrameSize, geometry: FrameGeometry = .whole,
-    mask: GivenMask? = nil
+    mask: GivenMask? = nil, method chosenMethod: (any EditingMethod)? = nil
   ) throws {
     guard let shared = edits.first else { throw EditError(.settings, "there is no edit to do") }
+    method = chosenMethod ?? shared.attentionSource.method
     for edit in edits {
       try edit.validate(mask: mask)
       guard edit.sharesClip(with: shared) else {
@@ -194,7 +198,7 @@ public struct EditPlan: Sendable {
           edit.leavingOutWords { word in
             target.positions(of: word).isEmpty && targets.contains { !$0.positions(of: word).isEmpty }
           }, source: source, target: target, targetTokens: padded(edit.edit, "edit"), steps: shared.steps,
-          maskSites: maskSites, mask: mask, warnings: &warnings))
+          maskSites: maskSites, mask: mask, method: method, warnings: &warnings))
     }
     self.edits = planned
     let needs = planned.map(\.needs).reduce(RecordingNeeds(maxTokens: shared.fusionMaxTokens)) { $0.union($1) }
@@ -207,7 +211,8 @@ public struct EditPlan: Sendable {
     self.warnings = warnings
     estimate = CostEstimate(model: model)
     inversionBasis = Inversion.Basis(
-      model: model.identity, sourceTokens: sourceTokens, reconstructionTokens: reconstructionTokens,
+      model: model.identity, method: method.sourceName, sourceTokens: sourceTokens,
+      reconstructionTokens: reconstructionTokens,
       frameSize: frameSize, workingSize: workingSize, timesteps: scheduler.timesteps, coupling: coupling,
       couplingMinWidth: couplingMinWidth, precision: precision)
   }
@@ -258,6 +263,9 @@ public struct EditPlan: Sendable {
     guard chosenRecord == .auto else { return chosenRecord }
     return economies.contains(.recomputedAttention) ? .recompute : .queriesKeys
   }
+
+  /// Latents of each frame that are kept of the source.
+  var sourceLevels: Int { method.sourceLevels(steps: scheduler.steps) }
 
   /// Whether all that is kept of the source's attention is in memory.
   var isRecordInMemory: Bool { record != .recompute && recordFolder == nil }
@@ -320,7 +328,7 @@ extension Settings {
 extension PlannedEdit {
   init(
     _ settings: Settings, source: PromptWords?, target: PromptWords, targetTokens: [Int], steps: Int,
-    maskSites: [AttentionSite], mask: GivenMask?, warnings: inout [String]
+    maskSites: [AttentionSite], mask: GivenMask?, method: any EditingMethod, warnings: inout [String]
   ) throws {
     self.settings = settings
     self.target = target
@@ -369,18 +377,12 @@ extension PlannedEdit {
       (sourceBlendWeights, targetBlendWeights) = (zeros, zeros)
     }
 
-    // Edit step i reads the source's step N-1-i: both were computed at the same timestep.
-    var needs = RecordingNeeds(maxTokens: settings.fusionMaxTokens)
-    needs.selfSteps = Set(selfSteps.map { steps - 1 - $0 })
-    let crossSteps = cross.map { cross in (0..<steps).map(cross.at).enumerated().filter(\.element.readsSource) } ?? []
-    needs.crossSteps = Set(crossSteps.map { steps - 1 - $0.offset })
-    mixesCrossAttention = crossSteps.contains(where: \.element.keepsOwn)
-    if findsMask, blendsAttention { needs.maskSteps = needs.selfSteps }
-    if findsMask, blendsLatents { needs.maskSteps = Set(0..<steps) }
-    if findsMask, blendsAttention || blendsLatents { needs.maskSites = Set(maskSites) }
+    mixesCrossAttention =
+      cross.map { cross in (0..<steps).map(cross.at).contains { $0.readsSource && $0.keepsOwn } } ?? false
     if fuses, mask != .instead, settings.blendsAttention || settings.blendLatents, source != nil, maskSites.isEmpty {
       warnings.append("no cross-attention layer is small enough for a blending mask: nothing is blended")
     }
-    self.needs = needs
+    needs = RecordingNeeds(maxTokens: settings.fusionMaxTokens)
+    needs = method.needs(of: self, steps: steps, maskSites: maskSites)
   }
 }

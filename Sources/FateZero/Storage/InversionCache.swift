@@ -74,7 +74,7 @@ public final class InversionCache {
     do {
       let description = try Description(files)
       let file = try SealedFile(path: "\(path)/latents.safetensors")
-      let shape = [plan.scheduler.steps + 1, frames, plan.latentRows, plan.latentColumns, plan.channels]
+      let shape = [plan.sourceLevels, frames, plan.latentRows, plan.latentColumns, plan.channels]
       let stored = Stored(
         latents: try file.parts("latents", shape),
         reconstruction: plan.reconstructionTokens == nil ? nil : try file.parts("reconstruction", shape),
@@ -133,7 +133,7 @@ public final class InversionCache {
 
   /// Begins an entry, after making room for it; nil where it has no room at all or the folder cannot be written.
   func begin(_ key: String, plan: EditPlan, window: ClipWindow) -> Draft? {
-    let latents = 4 * (plan.scheduler.steps + 1) * window.total * plan.latentRows * plan.latentColumns * plan.channels
+    let latents = 4 * plan.sourceLevels * window.total * plan.latentRows * plan.latentColumns * plan.channels
     let attention = plan.record == .recompute ? 0 : plan.estimate.recordBytes(plan, window: window).all
     guard latents < limit else {
       warn("the inversion's latents (\(Numerals.bytes(latents))) exceed cache-size (\(Numerals.bytes(limit)))")

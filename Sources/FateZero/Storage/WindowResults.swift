@@ -125,7 +125,10 @@ public final class WindowResults {
   ) throws -> Result {
     let file = try SealedFile(path: path(key))
     let size = plan.workingSize
-    let levels = [plan.scheduler.steps + 1, 1, plan.latentRows, plan.latentColumns, plan.channels]
+    func parts(_ name: String, levels: Int) throws -> [Tensor] {
+      try file.parts(name, [levels, 1, plan.latentRows, plan.latentColumns, plan.channels])
+    }
+    let states = plan.scheduler.steps + 1
     let result = Result(
       pictures: try plan.edits.indices.map {
         try file.parts("edit.\($0).pictures", [window.count, 1, size.height, size.width, 3])
@@ -139,10 +142,10 @@ public final class WindowResults {
       },
       kept: try (0..<kept).map { position in
         CarriedFrame(
-          inversion: try file.parts("kept.\(position).inversion", levels),
+          inversion: try parts("kept.\(position).inversion", levels: plan.sourceLevels),
           reconstruction: plan.reconstructionTokens == nil
-            ? nil : try file.parts("kept.\(position).reconstruction", levels),
-          edits: try plan.edits.indices.map { try file.parts("kept.\(position).edit.\($0)", levels) },
+            ? nil : try parts("kept.\(position).reconstruction", levels: states),
+          edits: try plan.edits.indices.map { try parts("kept.\(position).edit.\($0)", levels: states) },
           mask: masks[position])
       })
     keys.append(key)

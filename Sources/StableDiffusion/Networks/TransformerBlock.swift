@@ -25,13 +25,22 @@ public struct TextConditioning: Sendable {
   let values: [Tensor]
 
   /// The conditional run alone.
-  public var conditional: TextConditioning { run(batches - 1) }
-  /// The unconditional run alone, where there are two.
-  public var unconditional: TextConditioning { run(0) }
+  public var conditional: TextConditioning { runs(batches - 1..<batches) }
 
-  private func run(_ index: Int) -> TextConditioning {
-    TextConditioning(
-      batches: 1, keys: keys.map { $0.rows(index..<index + 1) }, values: values.map { $0.rows(index..<index + 1) })
+  /// Some of the runs.
+  public func runs(_ range: Range<Int>) -> TextConditioning {
+    TextConditioning(batches: range.count, keys: keys.map { $0.rows(range) }, values: values.map { $0.rows(range) })
+  }
+
+  /// All runs of several texts, in their order.
+  public static func joined(_ texts: [TextConditioning], device: Device) throws -> TextConditioning {
+    func join(_ layers: KeyPath<TextConditioning, [Tensor]>) throws -> [Tensor] {
+      try (texts.first?[keyPath: layers] ?? []).indices.map { layer in
+        try device.concatenate(texts.map { $0[keyPath: layers][layer] })
+      }
+    }
+    return TextConditioning(
+      batches: texts.reduce(0) { $0 + $1.batches }, keys: try join(\.keys), values: try join(\.values))
   }
 }
 

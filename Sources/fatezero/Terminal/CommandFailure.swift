@@ -1,8 +1,6 @@
 import FateZero
 import MediaIO
 import Metrics
-import StableDiffusion
-import Tensors
 
 /// Why the command ends: one line for the user and the exit status (sysexits.h).
 struct CommandFailure: Error, CustomStringConvertible {
@@ -55,16 +53,6 @@ struct CommandFailure: Error, CustomStringConvertible {
   init?(_ error: any Error) {
     switch error {
     case let failure as CommandFailure: self = failure
-    case let error as SettingsError: self.init(.usage, error.description)
-    case let error as EditError:
-      let status: Status =
-        switch error.kind {
-        case .settings: .usage
-        case .frames, .numerics: .data
-        case .memory: .memory
-        }
-      self.init(status, error.description)
-    case let error as ModelError: self.init(error.kind == .notFound ? .noModel : .data, error.description)
     case let error as MetricsError: self.init(.data, error.description)
     case let error as MediaError:
       switch error.kind {
@@ -77,17 +65,23 @@ struct CommandFailure: Error, CustomStringConvertible {
       case .memory: self.init(.memory, error.description)
       case .cancelled: self.init(Interruption.status, "")
       }
-    case let error as StorageError: self.init(.cannotCreate, error.description)
-    case is CancellationRequested: self.init(Interruption.status, "")
-    case let error as TensorError:
-      let status: Status =
-        switch error.kind {
-        case .operation: .internalError
-        case .memory: .memory
-        case .file: .data
-        }
-      self.init(status, error.description)
-    default: return nil
+    default:
+      guard let category = ErrorCategory(error) else { return nil }
+      self.init(Status(category), category == .cancelled ? "" : "\(error)")
+    }
+  }
+}
+
+extension CommandFailure.Status {
+  fileprivate init(_ category: ErrorCategory) {
+    switch category {
+    case .settings, .inversionMismatch: self = .usage
+    case .frames, .numerics, .modelDamaged, .modelUnsupported: self = .data
+    case .memory: self = .memory
+    case .modelNotFound: self = .noModel
+    case .storage: self = .cannotCreate
+    case .cancelled: self = Interruption.status
+    case .fault: self = .internalError
     }
   }
 }
