@@ -60,8 +60,8 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 # built apart. The compiler takes one module after another on one core, so that two builds beside each other take little longer
 # than one. A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
 TEST_OPTIONS := -c release -Xswiftc -enable-testing --scratch-path .build-tests
-test: setup-tests ## Lint and build, fuzz everything for ten seconds, then run all tests.
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint build build-tests sanitized fuzzers
+test: setup-tests lint ## Lint and build, fuzz everything for ten seconds, then run all tests.
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=line build build-tests sanitized fuzzers
 	Fuzz/fuzz.sh 10
 	OMP_WAIT_POLICY=passive $(SWIFT) test --skip-build $(TEST_OPTIONS)
 
@@ -199,7 +199,7 @@ format: ## Format the Swift and C sources in place.
 
 lint: ## Report what `make format` would change, and doubtful style.
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
-	$(CLANG_FORMAT) --dry-run -Werror $(C_SOURCES)
+	@$(CLANG_FORMAT) --dry-run -Werror $(C_SOURCES)
 	Scripts/lint-delimiters.sh
 
 clean: ## Remove what was built and the demo's output.

@@ -23,7 +23,8 @@ enum { PARAMETER_EDIT, PARAMETER_SETTINGS, PARAMETER_VIDEO_SIZE, PARAMETER_COUNT
 
 static const f0r_param_info_t parameters[PARAMETER_COUNT] = {
     {"edit", F0R_PARAM_STRING,
-     "Target prompt: the content you want; brackets give the source prompt as well: a [cat -> tiger] on the grass. %XX is the byte "
+     "Target prompt: the content you want; brackets give the source prompt as well: a [cat -> tiger] on the grass. %XX "
+     "is the byte "
      "with that hexadecimal number. @FILE takes all settings from a file, one name=value a line."},
     {"settings", F0R_PARAM_STRING,
      "Further settings, named as the options of the command `fatezero edit`: steps=20&source=a cat, with %XX as in "

@@ -125,7 +125,7 @@ final class OverviewPage {
     return """
       <!doctype html>
       <html lang="en"><head><meta charset="utf-8">\(policy.tag(pictures: "'self' file:"))<meta name="viewport" content="width=device-width, initial-scale=1">
-      <title>\(jobs.count) edits - fatezero</title><style>\(PageLooks.style)\(Self.style)</style></head><body>
+      <title>\(jobs.count == 1 ? "1 edit" : "\(jobs.count) edits") - fatezero</title><style>\(PageLooks.style)\(Self.style)</style></head><body>
       <header><p class="brand">fatezero \(toolVersion)</p><h1>\(Numerals.count(clips.count, "clip")), \
       \(Numerals.count(jobs.count, "edit"))</h1><p>\(done) done\(failed > 0 ? ", \(failed) failed" : "")\
       \(done + failed < jobs.count ? ", \(jobs.count - done - failed) to do" : "")</p>\(filters)</header>
