@@ -61,7 +61,7 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 # than one. A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
 TEST_OPTIONS := -c release -Xswiftc -enable-testing --scratch-path .build-tests
 test: setup-tests lint ## Lint and build, fuzz everything for ten seconds, then run all tests.
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=line build build-tests sanitized fuzzers
+	$(MAKE) --no-print-directory --jobs=2 build build-tests sanitized fuzzers
 	Fuzz/fuzz.sh 10
 	OMP_WAIT_POLICY=passive $(SWIFT) test --skip-build $(TEST_OPTIONS)
 
