@@ -58,11 +58,11 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 
 # In release mode, since unoptimised loops take minutes, and in folders of their own, since testable and instrumented code is
 # built apart. The compiler takes one module after another on one core, so that two builds beside each other take little longer
-# than one. A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
+# than one. A test may not fail by chance, nor because the machine is busy. A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
 TEST_OPTIONS := -c release -Xswiftc -enable-testing --scratch-path .build-tests
 test: setup-tests lint ## Lint and build, fuzz everything for ten seconds, then run all tests.
 	$(MAKE) --no-print-directory --jobs=2 build build-tests sanitized fuzzers
-	Fuzz/fuzz.sh 10
+	TIMEOUT=60 SEED=1 Fuzz/fuzz.sh 10
 	OMP_WAIT_POLICY=passive $(SWIFT) test --skip-build $(TEST_OPTIONS)
 
 build-tests:

@@ -13,7 +13,8 @@ struct MediaTarget: FuzzTarget {
   func run(_ input: [UInt8]) throws {
     guard let flags = input.first else { return }
     let path = try scratch.file("clip." + Self.endings[Int(flags & 15)], Array(input.dropFirst()))
-    var options = InputOptions()
+    // A huge picture takes its time, unless it is refused as by a memory limit.
+    var options = InputOptions(maximumPixels: InputOptions.pixels(within: 64 << 20))
     if flags & 0x80 != 0 { (options.start, options.duration) = (0.5, 1) }
     if flags & 0x40 != 0 { options.frames = 3 }
     guard let reader = try? MediaReader(path: path, options: options) else { return }
