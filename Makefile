@@ -57,8 +57,9 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 	@ln -sf ../libfrei0r-fatezero.so $(BUILT)/frei0r-1/fatezero.so
 
 # In release mode, since unoptimised loops take minutes, and in folders of their own, since testable and instrumented code is
-# built apart. The compiler takes one module after another on one core, so that two builds beside each other take little longer
-# than one. A test may not fail by chance, nor because the machine is busy. A suite's threads and those of the next test wait for each other passively: two teams that spin share no core well.
+# built apart; two builds beside each other keep both cores busy where one waits for a module. No test may fail by chance, nor
+# because the machine is busy. A suite's threads and those of the next test wait for each other passively: two teams that spin
+# share no core well.
 TEST_OPTIONS := -c release -Xswiftc -enable-testing --scratch-path .build-tests
 test: setup-tests lint ## Lint and build, fuzz everything for ten seconds, then run all tests.
 	$(MAKE) --no-print-directory --jobs=2 build build-tests sanitized fuzzers
