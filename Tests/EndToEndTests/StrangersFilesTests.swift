@@ -158,8 +158,8 @@ extension EndToEndTests {
       let outcome = try bench.run(
         """
         frames 8 40 64x64 > long.nut
-        run() { "$@" "$FATEZERO" edit long.nut out.nut --model "$MODEL" --size 64x64 --steps 40 --clip-length 1 --edit "a dog"; }
-        run env & job=$!; until compgen -G ".out.nut.fatezero-*"; do sleep 0.01; kill -0 $job; done
+        "$FATEZERO" edit long.nut out.nut --model "$MODEL" --size 64x64 --steps 40 --clip-length 1 --edit "a dog" & job=$!
+        until compgen -G ".out.nut.fatezero-*"; do sleep 0.01; kill -0 $job; done
         kill -HUP $job; wait $job
         """)
       #expect(outcome.status == 129 && !bench.exists("out.nut"), "\(outcome.errors)")
@@ -177,7 +177,7 @@ extension EndToEndTests {
 
     @Test(arguments: [
       "\"\u{301} onload=document.title=`PWNED` x", "'\u{20dd}><script>document.title='PWNED'</script>",
-      "<\u{338}b>&\u{fe0f}lt;\u{1b}[31m\u{202e}x",
+      "<\u{338}b>&\u{fe0f}lt;\u{1b}c\u{202e}x",
     ])
     func aPromptIsNoCode(_ prompt: String) throws {
       try Data(prompt.utf8).write(to: URL(filePath: bench.path("prompt")))
@@ -196,7 +196,7 @@ extension EndToEndTests {
         grep -o '<output id="frame">[^<]*' rep.dom
         """)
       let text = String(decoding: outcome.output, as: UTF8.self)
-      #expect(!text.contains("PWNED") && text.contains("<title>"), "\(text)")
+      #expect(!text.contains("<title>PWNED") && text.contains("<title>a dog "), "\(text)")
       // The page's own script ran.
       #expect(text.contains("<output id=\"frame\">frame "), "\(text)")
     }
