@@ -51,7 +51,8 @@ extension GStreamerTests {
       try #require(numbers.count == 5, "\(outcome.text)")
       print("least resident set: \(numbers[0]) KiB in cycles 26 to 50, \(numbers[1]) KiB in 176 to 200")
       print("files: \(numbers[2]) and \(numbers[3]); \(numbers[4]) threads")
-      #expect(Double(numbers[1]) <= 1.02 * Double(numbers[0]))
+      // A model, a window or a thread that stays would be many times that; the address sanitizer finds single blocks.
+      #expect(Double(numbers[1]) <= 1.1 * Double(numbers[0]))
       #expect(numbers[3] <= numbers[2])
     }
 
