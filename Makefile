@@ -63,7 +63,7 @@ build: ## Make the release build: .build/release/fatezero, libraries and plug-in
 TEST_OPTIONS := -c release -Xswiftc -enable-testing --scratch-path .build-tests
 test: setup-tests lint ## Lint and build, fuzz everything for ten seconds, then run all tests.
 	$(MAKE) --no-print-directory --jobs=2 build build-tests sanitized fuzzers
-	TIMEOUT=60 SEED=1 Fuzz/fuzz.sh 10
+	TIMEOUT=60 SEED=1 RUNS=2000 Fuzz/fuzz.sh 10
 	OMP_WAIT_POLICY=passive $(SWIFT) test --skip-build $(TEST_OPTIONS)
 
 build-tests:

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # fuzz.sh SECONDS [TARGET]...: every target, or those named, for so long each, as many at once as there are processors. What an
 # input breaks is told at the end, with the file that holds it. `make fuzz` builds what this runs.
-# TIMEOUT: seconds that an input may take (5). SEED: of chance (0: another one each time).
+# TIMEOUT: seconds that an input may take (5). SEED: of chance (0: another one each time). RUNS: most inputs of a target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${1:?fuzz.sh SECONDS [TARGET]...}
 shift
-export TIMEOUT=${TIMEOUT:-5} SEED=${SEED:-0}
+export TIMEOUT=${TIMEOUT:-5} SEED=${SEED:-0} RUNS=${RUNS:--1}
 export seconds FUZZER=.build-fuzz/release/Fuzzer FREI0R=.build-fuzz/frei0r WORK=.build-fuzz/work
 # Texts of prompts, to which a frei0r parameter is a short way.
 export FREI0R_LENGTH=1024
@@ -27,7 +27,7 @@ fuzz() {
   local memory=1024
   [[ $target != frei0r ]] || { program=$FREI0R memory=2048 own=(-close_fd_mask=2); }
   FUZZ_TARGET=$target "$program" "$WORK/$target/corpus" "Tests/Fixtures/fuzz/$target" -dict=Fuzz/dictionary.txt \
-    -max_total_time="$seconds" -max_len="$length" -timeout="$TIMEOUT" -seed="$SEED" -rss_limit_mb=$memory -malloc_limit_mb=1024 \
+    -max_total_time="$seconds" -max_len="$length" -timeout="$TIMEOUT" -seed="$SEED" -runs="$RUNS" -rss_limit_mb=$memory -malloc_limit_mb=1024 \
     -artifact_prefix="$WORK/$target/artifacts/" -print_final_stats=1 "${own[@]}" >"$WORK/$target/log" 2>&1 \
     || touch "$WORK/$target/failed"
 }

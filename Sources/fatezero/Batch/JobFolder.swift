@@ -38,12 +38,13 @@ struct JobFolder {
 
     /// Files may say anything.
     var isSound: Bool {
-      switch work {
+      // No other folder's file, and no option.
+      let isPart = { (name: String) in OpenFolder.isName(name) && !name.begins(with: "-") }
+      return switch work {
       case .edits(let jobs):
         !jobs.isEmpty
           && jobs.allSatisfy {
-            $0.grid.map(\.name) == jobs[0].grid.map(\.name) && $0.files.allSatisfy(OpenFolder.isName)
-              && OpenFolder.isName($0.name)
+            $0.grid.map(\.name) == jobs[0].grid.map(\.name) && $0.files.allSatisfy(isPart) && isPart($0.name)
           }
       case .windows(_, let ranges):
         !ranges.isEmpty && ranges.allSatisfy { 0 <= $0.lowerBound && !$0.isEmpty && $0.upperBound <= 1 << 32 }
