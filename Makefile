@@ -88,7 +88,7 @@ CHECKED := clang -g -O1 -std=gnu11 -Wall -Wextra -Werror -ICShims/CFateZero/incl
 
 fuzzers: address-sanitized
 	$(FUZZED) --target FateZeroCommand
-	rm -f $(COMMAND_ARCHIVE)
+	rm -f $(COMMAND_ARCHIVE) .build-fuzz/release/Fuzzer
 	ar rcs $(COMMAND_ARCHIVE) .build-fuzz/release/FateZeroCommand.build/*.o
 	$(FUZZED) --product Fuzzer -Xlinker $(COMMAND_ARCHIVE)
 	$(CHECKED) -fsanitize=fuzzer,address -fuse-ld=lld -ICShims/CFrei0rFateZero -ICShims/CFrei0rFateZero/include \
