@@ -13,9 +13,8 @@ GST_ELEMENT_REGISTER_DEFINE(fatezero, "fatezero", GST_RANK_NONE, GST_TYPE_FATEZE
 #define DESCRIPTION \
   "Repaints what the words name and keeps a clip's motion, layout and background (FateZero). Gathers clip-length " \
   "frames, edits them together in the streaming thread and pushes as many. Properties that are written meanwhile " \
-  "hold " \
-  "from the next window on. A branch beside the element (tee, a demuxer's sound, a muxer) needs a queue that holds a " \
-  "window: queue max-size-time=0 max-size-bytes=0 max-size-buffers=0. For example: " \
+  "hold from the next window on. A branch beside the element (tee, a demuxer's sound, a muxer) needs a queue that " \
+  "holds a window: queue max-size-time=0 max-size-bytes=0 max-size-buffers=0. For example: " \
   "gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! fatezero edit=\"a [cat -> tiger] on the grass\" ! " \
   "x264enc ! mp4mux ! filesink location=out.mp4"
 

@@ -109,8 +109,7 @@ void gst_fatezero_settings_install(GObjectClass *klass) {
       g_param_spec_boxed(
           "effective-settings", "Effective settings",
           "All settings as they are in effect: what was set, else what the model or the preset recommends, else the "
-          "default. "
-          "Known once the model is open; notified when it changes.",
+          "default. Known once the model is open; notified when it changes.",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
